@@ -1,0 +1,70 @@
+"""The tables of tests/vectors: sizes, ranges and derivations, row by row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from sseproxy.errors import (
+    IntegrityError,
+)
+from sseproxy.format import derive, layout
+from sseproxy.format.header import (
+    Header,
+    part_key,
+)
+from sseproxy.format.names import hkdf
+from sseproxy.format.record import root_key_id
+from sseproxy.secret import Secret
+from tests.testkit.vector import FOLDER
+
+
+def rows(name: str) -> Iterator[tuple[list[str], list[str]]]:
+    for line in (FOLDER / name).read_text().splitlines():
+        left, _, right = line.partition(":")
+        yield left.split(), right.split()
+
+
+def test_sizes() -> None:
+    for (kind, *numbers), _ in rows("sizes.txt"):
+        plain, *sealed = map(int, numbers)
+        if kind == "size":
+            sizes = [layout.sealed_part_size(plain), layout.sealed_object_size(plain)]
+            assert sizes == sealed
+            assert layout.plain_part_size(sealed[0]) == plain
+            assert layout.plain_object_size(sealed[1]) == plain
+            assert layout.is_sealed_object_size(sealed[1])
+            continue
+        inverse = {"no-part": layout.plain_part_size, "no-object": layout.plain_object_size}[kind]
+        with pytest.raises(IntegrityError) as caught:
+            inverse(plain)
+        assert caught.value.reason == "size"
+
+
+def test_ranges() -> None:
+    for left, right in rows("ranges.txt"):
+        found = layout.window(*map(int, left))
+        given = (found.first_segment, found.segments, found.sealed_start, found.sealed_stop)
+        assert (*given, found.skip, found.plain_length) == tuple(map(int, right)), left
+
+
+def derived(name: str, *items: bytes) -> bytes:
+    key, rest = Secret(items[0]), items[1:]
+    if name == "random-etag":
+        return derive.random_etag(key, *rest)
+    if name == "customer-upper-key":
+        return derive.customer_upper_key(key, Secret(rest[0])).reveal()
+    if name == "verifier":
+        return derive.verifier(key, Secret(rest[0]), rest[1])
+    if name == "root-id":
+        return root_key_id(key).to_bytes(4)
+    if name == "part-key":
+        return part_key(key, rest[0], Header.parse(rest[1])).reveal()
+    assert name == "commitment"
+    return hkdf(key, b"", "sseproxy/v1/commit").reveal()[:16]
+
+
+def test_derivations() -> None:
+    for (name, *items), (expected,) in rows("derivations.txt"):
+        assert derived(name, *map(bytes.fromhex, items)).hex() == expected, name

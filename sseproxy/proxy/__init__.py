@@ -1,0 +1,1 @@
+"""A request, classified, authenticated and handled: the straight lines of PUT and GET."""

@@ -1,0 +1,156 @@
+"""What an object is: its envelope opened, its size and ETag known, in one request to the store."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from sseproxy.errors import IntegrityError, StoreProtocolError
+from sseproxy.format.envelope import Envelope, Mode, open_attributes
+from sseproxy.format.header import Header
+from sseproxy.format.layout import (
+    TRAILER_BYTES,
+    needs_trailer,
+    object_header,
+    sealed_object_size,
+)
+from sseproxy.format.trailer import open_trailer
+from sseproxy.proxy.cache import SealedObject
+from sseproxy.proxy.exchange import Services
+from sseproxy.s3.headers import RESERVED_METADATA
+from sseproxy.s3.sse import SseMode
+from sseproxy.store.objects import StoreCredential
+
+_CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
+_SSE_MODES = {
+    Mode.SSE_COS: SseMode.SSE_COS,
+    Mode.SSE_KMS: SseMode.SSE_KMS,
+    Mode.SSE_KMS_BUCKET: SseMode.SSE_KMS,
+    Mode.SSE_C: SseMode.SSE_C,
+}
+_TAIL = {"range": f"bytes=-{TRAILER_BYTES}"}
+
+
+def sse_mode(envelope: Envelope) -> SseMode:
+    """The mode as clients and metrics name it."""
+    return _SSE_MODES[envelope.mode]
+
+
+def content_range(headers: Mapping[str, str]) -> tuple[int, int, int]:
+    """(first, last, total) of a 206 answer. Raises StoreProtocolError for anything else."""
+    match = _CONTENT_RANGE.fullmatch(headers.get("content-range", ""))
+    if match is None:
+        raise StoreProtocolError("the store's partial answer has no usable Content-Range")
+    first, last, total = (int(text) for text in match.groups())
+    return first, last, total
+
+
+def part_header(state: SealedObject) -> Header:
+    """The header a single-PUT object must begin with (docs/format.md 4.3, step 4)."""
+    return object_header(state.plain_size, state.envelope.part_salt)
+
+
+def open_envelope(
+    services: Services, bucket: str, key: str, headers: Mapping[str, str], sealed_size: int
+) -> SealedObject:
+    """The object that an answer of the store describes, from its envelope alone.
+
+    headers: the answer's; sealed_size: bytes of the whole stored object. The ETag of an object
+    with a trailer is still missing from the attributes. Raises FormatError, KeyUnavailable.
+    """
+    encoded = headers[RESERVED_METADATA]
+    envelope = Envelope.decode(encoded)
+    ak = services.keymaster.attribute_key(envelope)
+    attributes = open_attributes(envelope, ak, services.name(bucket, key))
+    state = SealedObject(
+        encoded=encoded,
+        envelope=envelope,
+        attributes=attributes,
+        store_etag=headers.get("etag", "").strip('"'),
+        last_modified=headers.get("last-modified", ""),
+        sealed_size=sealed_size,
+    )
+    if attributes.manifest_id is not None:
+        raise IntegrityError("envelope", "a multipart object of a later format")
+    if sealed_size != sealed_object_size(state.plain_size):
+        raise IntegrityError("size", "the stored size is not that of the sealed object")
+    return state
+
+
+def with_trailer(services: Services, state: SealedObject, trailer: bytes) -> SealedObject:
+    """The object with ETag and checksums from its trailer. Raises IntegrityError."""
+    ak = services.keymaster.data_attribute_key(state.envelope)
+    tail = open_trailer(trailer, ak, state.envelope.data_id, part_header(state))
+    return replace(state, attributes=state.attributes.merged(tail))
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """An answer to a look at an object: `sealed` is None for plaintext and for errors.
+
+    status, headers: the store's. body: of an error.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    sealed: SealedObject | None
+    body: bytes = b""
+
+    @property
+    def found(self) -> bool:
+        """There is an object; 416 is what an empty one answers to a look at its end."""
+        return self.status in (200, 206, 416)
+
+
+async def look(
+    services: Services,
+    credential: StoreCredential | None,
+    bucket: str,
+    key: str,
+    version: str = "",
+    *,
+    query: list[tuple[str, str]] | None = None,
+) -> Look:
+    """One `GET bytes=-256`: headers and trailer together (docs/format.md, section 3.3).
+
+    query: further query items (response-* overrides). The result is remembered.
+    """
+    items = list(query or [])
+    if version and not any(name == "versionId" for name, _ in items):
+        items.append(("versionId", version))
+    response = await services.store.send(credential, "GET", bucket, key, query=items, headers=_TAIL)
+    async with response:
+        headers = response.headers
+        if response.status == 416:
+            return await _look_at_empty(services, credential, bucket, key, version, items)
+        if response.status >= 300:
+            return Look(response.status, headers, None, await response.read())
+        if RESERVED_METADATA not in headers:
+            return Look(response.status, headers, None)
+        if response.status != 206:
+            raise StoreProtocolError("the store ignores ranges")
+        total = content_range(headers)[2]
+        state = open_envelope(services, bucket, key, headers, total)
+        if needs_trailer(state.plain_size):
+            state = with_trailer(services, state, await response.read())
+    services.cache.put(bucket, key, version, state)
+    return Look(response.status, headers, state)
+
+
+async def _look_at_empty(
+    services: Services,
+    credential: StoreCredential | None,
+    bucket: str,
+    key: str,
+    version: str,
+    query: list[tuple[str, str]],
+) -> Look:
+    """No range of it can be had: an empty plaintext object, or a sealed one cut to nothing."""
+    response = await services.store.send(credential, "HEAD", bucket, key, query=query)
+    async with response:
+        if response.status != 200 or RESERVED_METADATA not in response.headers:
+            return Look(416 if response.status == 200 else response.status, response.headers, None)
+        # Raises for the size; if that is right, the object is a new one, just written.
+        open_envelope(services, bucket, key, response.headers, response.content_length or 0)
+    return await look(services, credential, bucket, key, version, query=query)

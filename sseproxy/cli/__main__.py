@@ -1,0 +1,5 @@
+"""`python -m sseproxy.cli`."""
+
+from sseproxy.cli import main
+
+main()

@@ -9,11 +9,10 @@ import logging
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-
-from aiohttp import web
 
 from sseproxy.config.model import BucketRule, Config
 from sseproxy.errors import ConfigError, IntegrityError, SseProxyError, StoreError
@@ -21,13 +20,12 @@ from sseproxy.keys.create import RootKeySource, create_or_resume
 from sseproxy.keys.epochs import EPOCHS_NAME, EpochMemory
 from sseproxy.keys.keymaster import Keymaster
 from sseproxy.keys.keyring import SETTINGS_REFRESH_S, KeyringService
-from sseproxy.metrics import CONTENT_TYPE, Metrics
+from sseproxy.listening import listening
+from sseproxy.metrics import Metrics
 from sseproxy.proxy.buffers import BufferPool
 from sseproxy.proxy.cache import AttributeCache
-from sseproxy.proxy.dispatch import Dispatcher
 from sseproxy.proxy.exchange import Client, Limits, Services, StoreLimits
 from sseproxy.proxy.policy import ALL_MODES, BucketPolicy, Policies
-from sseproxy.proxy.server import S3Server
 from sseproxy.s3.addressing import Addressing
 from sseproxy.s3.sse import SseMode
 from sseproxy.store import objects
@@ -139,7 +137,7 @@ async def serve(
         services = build_services(config, store, keys, metrics, quirks)
         if config.default_encryption == "none" and not config.buckets:
             log.warning("default_encryption is none: only writes that ask for it are encrypted")
-        async with _background(_refresh(keys, metrics)), _listening(config, services, tls) as urls:
+        async with _background(_refresh(keys, metrics)), _listen(config, services, tls) as urls:
             yield Running(*urls, services, quirks)
 
 
@@ -273,45 +271,17 @@ async def _background(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
             await task
 
 
-@contextlib.asynccontextmanager
-async def _listening(
-    config: Config, services: Services, context: ssl.SSLContext | None
-) -> AsyncIterator[tuple[str, str]]:
-    """Listen for clients and for operators; (endpoint, admin) URLs."""
-    dispatcher = Dispatcher(services)
-    s3 = web.ServerRunner(
-        S3Server(dispatcher, dispatcher.error_page), shutdown_timeout=config.limits.shutdown_s
+def _listen(
+    config: Config, services: Services, tls: ssl.SSLContext | None
+) -> AbstractAsyncContextManager[tuple[str, str]]:
+    clients, operators = config.listen, config.admin.listen
+    return listening(
+        services,
+        (clients.host, clients.port),
+        (operators.host, operators.port),
+        tls=tls,
+        drain_s=config.limits.shutdown_s,
     )
-    admin = web.AppRunner(_admin(services), access_log=None)
-    try:
-        await s3.setup()
-        await admin.setup()
-        site = web.TCPSite(
-            s3, config.listen.host or None, config.listen.port, ssl_context=context, backlog=1024
-        )
-        await site.start()
-        operators = config.admin.listen
-        await web.TCPSite(admin, operators.host or None, operators.port).start()
-        yield _url(s3, "https" if context else "http"), _url(admin, "http")
-    finally:
-        await _drain(s3, services, config.limits.shutdown_s)
-        await s3.cleanup()
-        await admin.cleanup()
-
-
-async def _drain(s3: web.ServerRunner, services: Services, limit_s: float) -> None:
-    """Take no new connections and let running requests end, for at most `limit_s` seconds.
-
-    aiohttp's own shutdown lets handlers end, but throws away what their clients still send.
-    """
-    for site in s3.sites:
-        await site.stop()
-    if s3.server is not None:
-        s3.server.pre_shutdown()
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(limit_s):
-            while services.in_flight:  # noqa: ASYNC110  (a counter, looked at once in a life)
-                await asyncio.sleep(0.05)
 
 
 def _tls_context(config: Config) -> ssl.SSLContext | None:
@@ -332,21 +302,3 @@ def _naming(key: str, *files: Path | None) -> Iterator[None]:
         reason = getattr(error, "reason", None) or error.strerror
         names = " and ".join(str(file) for file in files)
         raise ConfigError(f"{names} can't be used: {reason}", key=key) from None
-
-
-def _url(runner: web.BaseRunner, scheme: str) -> str:
-    host, port = runner.addresses[0][:2]
-    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
-
-
-def _admin(services: Services) -> web.Application:
-    async def metrics(_request: web.Request) -> web.Response:
-        return web.Response(body=services.metrics.render(), headers={"content-type": CONTENT_TYPE})
-
-    async def live(_request: web.Request) -> web.Response:
-        return web.Response(text="ok\n")
-
-    application = web.Application()
-    application.router.add_get("/metrics", metrics)
-    application.router.add_get("/livez", live)
-    return application

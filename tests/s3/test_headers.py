@@ -135,3 +135,17 @@ def test_forwarding_invents_nothing_and_is_idempotent(sent: dict[str, str]) -> N
     kept = headers.forwarded_request_headers(sent)
     assert set(kept) <= set(sent) - set(DROPPED.split())
     assert headers.forwarded_request_headers(kept) == kept
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"x-amz-meta-a": "one\r\nx-amz-copy-source: /b/k"},
+        {"x-amz-meta-a:b": "value"},
+        {"x-amz-meta-a ": "value"},
+    ],
+)
+def test_the_query_cannot_forge_headers(query: dict[str, str]) -> None:
+    with pytest.raises(S3Error) as caught:
+        headers.hoisted_headers(query)
+    assert caught.value.fault is Fault.InvalidArgument

@@ -203,3 +203,14 @@ def test_keys_survive_a_delete_request(keys: list[str], quiet: bool) -> None:
     items = [xml.DeleteItem(key) for key in keys]
     found = xml.parse_delete(xml.delete_request(items, quiet=quiet))
     assert [item.key for item in found.items] == keys
+
+
+def test_a_metadata_listing_loses_what_only_the_proxy_may_see() -> None:
+    listing = xml.Listing.parse(
+        b"<ListBucketResult><Contents><Key>k</Key><UserMetadata><!-- x -->"
+        b"<X-Amz-Meta-Sseproxy>env</X-Amz-Meta-Sseproxy><X-Amz-Meta-A>kept</X-Amz-Meta-A>"
+        b"</UserMetadata></Contents></ListBucketResult>"
+    )
+    listing.entries[0].drop_reserved_metadata()
+    assert listing.entries[0].metadata == {"x-amz-meta-a": "kept"}
+    assert b"env" not in listing.to_bytes()

@@ -57,6 +57,7 @@ def parse_copy_source(exchange: Exchange) -> CopySource:
     assert target.key is not None, "resolve_copy_source names an object"
     if target.bucket == services.system_bucket:
         raise S3Error(Fault.NoSuchBucket)
+    services.store_limits.check_key(target.key)
     return CopySource(target.bucket, target.key, version or "")
 
 

@@ -64,6 +64,8 @@ async def delete_objects(exchange: Exchange) -> web.StreamResponse:
     items = parse_delete(document).items
     if any(item.etag or item.last_modified or item.size for item in items):
         raise S3Error(Fault.NotImplemented, "Conditions in DeleteObjects are not implemented.")
+    for item in items:
+        exchange.services.store_limits.check_key(item.key)
     headers = forwarded_request_headers(exchange.head.headers) | body.trailer_headers()
     response = await exchange.send("POST", headers, body=document)
     for item in items:

@@ -302,7 +302,7 @@ class SeaweedFS(ServerProcess):
         """Kill it, and remove the sockets that it leaves in /tmp under fixed names."""
         super().stop(keep=keep)
         for port in self.ports:
-            for left in Path("/tmp").glob(f"seaweedfs-*-{port}.sock"):  # noqa: S108
+            for left in Path("/tmp").glob(f"seaweedfs-*-{port}.sock"):  # noqa: S108  (where weed puts them)
                 left.unlink(missing_ok=True)
 
     def _identities_document(self) -> dict[str, object]:

@@ -81,11 +81,10 @@ class Dispatcher:
 
     def __init__(self, services: Services) -> None:
         self._services = services
+        services.metrics.in_flight.set_function(lambda: services.in_flight)
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         exchange = Exchange(request, self._services)
-        metrics = self._services.metrics
-        metrics.in_flight.inc()
         self._services.in_flight += 1
         try:
             if self._services.in_flight > self._services.limits.max_requests:
@@ -96,7 +95,6 @@ class Dispatcher:
         except Exception as error:
             response = self._failed(exchange, error)
         finally:
-            metrics.in_flight.dec()
             self._services.in_flight -= 1
         exchange.abandon_body()
         self._account(exchange, "cut" if exchange.cut else str(response.status))
@@ -131,7 +129,8 @@ class Dispatcher:
             exchange.dialect = Dialect.COS
         exchange.target = services.addressing.resolve(exchange.head)
         # Pre-signing moves headers into the query; they mean the same there, and decide as much.
-        merged = _hoisted(exchange.head) | exchange.head.headers
+        hoisted = _hoisted(exchange.head) if exchange.head.query else {}
+        merged = hoisted | exchange.head.headers
         exchange.operation = classify(
             exchange.head.method, exchange.target, exchange.head.query, merged
         )
@@ -140,7 +139,8 @@ class Dispatcher:
         except S3Error as error:
             services.metrics.authentication_failures.labels(error.fault.name).inc()
             raise
-        exchange.head = replace(exchange.head, headers=merged)
+        if hoisted:
+            exchange.head = replace(exchange.head, headers=merged)
         if exchange.target.bucket is not None:
             _refuse_reserved(exchange, services.system_bucket)
             if exchange.target.key is not None:

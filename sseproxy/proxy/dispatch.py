@@ -170,9 +170,10 @@ class Dispatcher:
         fault = to_s3_error(error, exchange.dialect)
         if fault.status >= 500 and not isinstance(error, S3Error):
             log.warning(
-                "%s %s failed: %s: %s",
+                "%s %s %s failed: %s: %s",
                 exchange.request_id,
                 exchange.operation.value,
+                exchange.head.raw_path if exchange.head is not None else "",
                 type(error).__name__,
                 error,
                 exc_info=fault.fault is Fault.InternalError and not _expected(error),

@@ -14,7 +14,7 @@ PARALLEL := -n 2 --dist loadfile
 # The layers whose every branch must be tested.
 COVERED := format s3 keys
 
-.PHONY: help venv demo test test-slow test-all check lint format coverage minio clean
+.PHONY: help venv demo test test-slow test-all check lint format coverage tools clean
 
 help:  ## Show the targets
 	@sed -n 's/^\([a-z-]*\):.*  ## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -27,7 +27,7 @@ demo: $(STAMP)  ## See an object go in as plaintext, lie encrypted in a store, a
 test: $(STAMP)  ## The tests that need Python only
 	$(BIN)/python -m pytest $(PARALLEL) -m "not minio and not heavy"
 
-test-slow: $(STAMP) minio  ## What `make test` leaves out: over MinIO, and 5 GB transfers
+test-slow: $(STAMP) tools  ## What `make test` leaves out: over MinIO, and 5 GB transfers
 	$(BIN)/python -m pytest $(PARALLEL) -m "minio or heavy"
 
 test-all: test test-slow  ## Every test
@@ -49,8 +49,8 @@ coverage: $(STAMP)  ## Fail unless the tests of format, s3 and keys take every b
 		$(COVERED:%=--cov=sseproxy.%) --cov-branch --cov-fail-under=100 \
 		--cov-report=term-missing:skip-covered
 
-minio: $(STAMP)
-	@tests/setup/build-minio.sh
+tools: $(STAMP)
+	@tests/setup/build-tools.sh
 
 clean:  ## Remove what the targets made in this folder
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis \

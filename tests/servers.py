@@ -41,7 +41,7 @@ def cache_dir() -> Path:
 
 
 def minio_program() -> Path:
-    """The MinIO that tests/setup/build-minio.sh builds."""
+    """The MinIO that tests/setup/build-tools.sh builds."""
     return cache_dir() / "bin" / "minio"
 
 
@@ -58,7 +58,7 @@ class MinIO(Process):
 
     def command(self) -> Sequence[str]:
         if not minio_program().exists():
-            raise StartFailed(f"{minio_program()} is missing: run tests/setup/build-minio.sh")
+            raise StartFailed(f"{minio_program()} is missing: run tests/setup/build-tools.sh")
         return [
             *(str(minio_program()), "server", "--quiet", str(self.data_dir)),
             *("--address", f"{LOOPBACK}:{self.ports[0]}"),

@@ -24,21 +24,24 @@ _FIELDS: dict[int, tuple[str, Container[int]]] = {
     0x06: ("context", range(1, 257)),
     0x07: ("manifest_id", (16,)),
 }
-_CHECKSUMS: dict[int, tuple[str, Container[int]]] = {
-    0x10: ("crc32", (4,)),
-    0x11: ("crc32c", (4,)),
-    0x12: ("crc64nvme", (8,)),
-    0x13: ("sha1", (20,)),
-    0x14: ("sha256", (32,)),
-    0x15: ("sha512", (64,)),
-    0x16: ("md5", (16,)),
-    0x17: ("xxhash64", (8,)),
-    0x18: ("xxhash3", (8,)),
-    0x19: ("xxhash128", (16,)),
-    0x1A: ("crc64ecma", (8,)),
+_CHECKSUMS: dict[int, tuple[str, int]] = {
+    0x10: ("crc32", 4),
+    0x11: ("crc32c", 4),
+    0x12: ("crc64nvme", 8),
+    0x13: ("sha1", 20),
+    0x14: ("sha256", 32),
+    0x15: ("sha512", 64),
+    0x16: ("md5", 16),
+    0x17: ("xxhash64", 8),
+    0x18: ("xxhash3", 8),
+    0x19: ("xxhash128", 16),
+    0x1A: ("crc64ecma", 8),
 }
-_ITEMS = _FIELDS | _CHECKSUMS
-_CHECKSUM_NAMES = frozenset(name for name, _ in _CHECKSUMS.values())
+_ITEMS = _FIELDS | {tag: (name, (size,)) for tag, (name, size) in _CHECKSUMS.items()}
+
+# The tag of each checksum algorithm, and the bytes of its digest.
+CHECKSUM_TAGS: Mapping[str, int] = {name: tag for tag, (name, _) in _CHECKSUMS.items()}
+CHECKSUM_BYTES: Mapping[str, int] = dict(_CHECKSUMS.values())
 
 _SHORT = struct.Struct(">BB")
 _LONG = struct.Struct(">BBH")
@@ -70,13 +73,11 @@ class Attributes:
         """The ETag unquoted: hex, then "-N" if multipart; FormatError if there is none."""
         if self.etag is None:
             raise FormatError("these attributes hold no ETag")
-        text = self.etag[:_ETAG_BYTES].hex()
-        count = self.etag[_ETAG_BYTES:]
-        return f"{text}-{int.from_bytes(count)}" if count else text
+        return etag_text(self.etag)
 
     def encode(self) -> bytes:
         """The canonical bytes (section 4.2); ValueError for a value that no item can hold."""
-        unknown = self.checksums.keys() - _CHECKSUM_NAMES
+        unknown = self.checksums.keys() - CHECKSUM_TAGS
         if unknown:
             raise ValueError(f"no attribute holds the checksums {sorted(unknown)}")
         encoded = bytearray()
@@ -94,7 +95,7 @@ class Attributes:
         return bytes(encoded)
 
     def _value(self, name: str) -> bytes | None:
-        if name in _CHECKSUM_NAMES:
+        if name in CHECKSUM_TAGS:
             return self.checksums.get(name)
         if name == "plain_size":
             return None if self.plain_size is None else _pack_size(self.plain_size)
@@ -133,11 +134,11 @@ class Attributes:
             key_id=key_id_text,
             context=values.get("context"),
             manifest_id=values.get("manifest_id"),
-            checksums={name: values[name] for name in values if name in _CHECKSUM_NAMES},
+            checksums={name: values[name] for name in values if name in CHECKSUM_TAGS},
         )
 
     def merged(self, other: Attributes) -> Attributes:
-        """These attributes and those of the trailer (section 4.2).
+        """These attributes and those of the trailer or manifest (section 4.2).
 
         FormatError if both hold the same one: no tag occurs in both.
         """
@@ -149,8 +150,14 @@ class Attributes:
         twice = [name for name in added if getattr(self, name) is not None]
         twice += self.checksums.keys() & other.checksums.keys()
         if twice:
-            raise FormatError(f"in envelope and trailer: {', '.join(sorted(twice))}")
+            raise FormatError(f"in the envelope and beyond: {', '.join(sorted(twice))}")
         return replace(self, **added, checksums={**self.checksums, **other.checksums})
+
+
+def etag_text(etag: bytes) -> str:
+    """An ETag of 16 or 20 bytes as clients see it, unquoted: hex, then "-N" if it has a count."""
+    text, count = etag[:_ETAG_BYTES].hex(), etag[_ETAG_BYTES:]
+    return f"{text}-{int.from_bytes(count)}" if count else text
 
 
 def envelope_problem(attributes: Attributes, *, customer_key: bool, part_salt: bool) -> str | None:
@@ -167,19 +174,21 @@ def envelope_problem(attributes: Attributes, *, customer_key: bool, part_salt: b
         return "an envelope has either a plain size or a manifest id"
     if part_salt == multipart:
         return "an envelope has either a part salt or a manifest id"
-    if size is not None and needs_trailer(size):
+    if size is None or needs_trailer(size):
         early = attributes.etag is not None or attributes.checksums
-        return "an envelope of an object with a trailer has no ETag or checksums" if early else None
-    if attributes.etag is None and not multipart:
-        return "an envelope without the ETag of a small object"
-    return None
+        place = "with a trailer" if size is not None else "with a manifest"
+        return f"an envelope of an object {place} has no ETag or checksums" if early else None
+    return "an envelope without the ETag of a small object" if attributes.etag is None else None
 
 
-def trailer_problem(attributes: Attributes) -> str | None:
-    """Why no trailer can hold these attributes; None if one can (section 4.2)."""
+def digests_problem(attributes: Attributes, place: str) -> str | None:
+    """Why `place`, a trailer or a manifest, can't hold these attributes (sections 4.2 and 5.4).
+
+    None if it can: an ETag, and possibly checksums.
+    """
     if attributes != Attributes(etag=attributes.etag, checksums=attributes.checksums):
-        return "a trailer holds ETag and checksums only"
-    return "a trailer without ETag" if attributes.etag is None else None
+        return f"{place} holds ETag and checksums only"
+    return f"{place} without ETag" if attributes.etag is None else None
 
 
 def _pack_size(size: int) -> bytes:

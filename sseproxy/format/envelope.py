@@ -6,7 +6,6 @@ are authenticated by both the wrap and the attributes, so an envelope serves at 
 
 from __future__ import annotations
 
-import base64
 import hmac
 import secrets
 import struct
@@ -14,6 +13,7 @@ from dataclasses import dataclass, replace
 from enum import IntEnum
 
 from sseproxy.errors import FormatError, IntegrityError, UnknownVersion
+from sseproxy.format import b64url
 from sseproxy.format.attributes import Attributes, envelope_problem
 from sseproxy.format.header import TAG_BYTES, VERSION
 from sseproxy.format.names import ID_BYTES, KEY_BYTES, SALT_BYTES, ObjectName, hkdf
@@ -107,7 +107,7 @@ class Envelope:
 
     def encode(self) -> str:
         """The value of the metadata entry: base64url without padding (section 4)."""
-        return _b64url(self.prefix() + self.wrapped_dek + self.sealed_attributes)
+        return b64url.encode(self.prefix() + self.wrapped_dek + self.sealed_attributes)
 
     @classmethod
     def decode(cls, text: str) -> Envelope:
@@ -115,7 +115,10 @@ class Envelope:
 
         UnknownVersion, or IntegrityError("envelope") for anything else that v1 does not allow.
         """
-        data = _from_b64url(text)
+        try:
+            data = b64url.decode(text)
+        except ValueError as error:
+            raise IntegrityError("envelope", f"the envelope is {error}") from None
         if data and data[0] != VERSION:
             raise UnknownVersion(f"envelope of version {data[0]}; this reader knows 1")
         try:
@@ -280,18 +283,3 @@ def _problem(mode: Mode, part_salt: bytes, attributes: Attributes) -> str | None
     return envelope_problem(
         attributes, customer_key=mode is Mode.SSE_C, part_salt=part_salt != NO_PART_SALT
     )
-
-
-def _b64url(data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
-
-
-def _from_b64url(text: str) -> bytes:
-    try:
-        data = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
-    except ValueError:
-        raise IntegrityError("envelope", "the envelope is not base64url") from None
-    # The decoder skips foreign characters and ignores trailing bits; the encoder knows one form.
-    if _b64url(data) != text:
-        raise IntegrityError("envelope", "the envelope is not canonical base64url")
-    return data

@@ -1,8 +1,12 @@
-"""Unambiguous concatenation, key derivation, and the name an envelope is bound to."""
+"""Unambiguous concatenation, key derivation, and names: of objects, and of multipart records."""
 
 from __future__ import annotations
 
+import hashlib
+import hmac
+import re
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cryptography.hazmat.primitives.hashes import SHA256
@@ -15,6 +19,8 @@ SALT_BYTES = 16
 ID_BYTES = 16
 
 _LENGTH = struct.Struct(">I")
+_NAME_BYTES = 16
+_MD5_HEX = re.compile("[0-9a-f]{32}")
 
 
 def lp(*items: bytes | str) -> bytes:
@@ -42,3 +48,42 @@ class ObjectName:
     def lp(self) -> bytes:
         """The name as it enters authenticated data: lp(bucket identity, key)."""
         return lp(self.bucket_identity, self.key)
+
+
+def keyed_name(name_key: Secret, *items: str) -> str:
+    """What stands for `items` in a record's name: 32 hex digits that tell nothing (section 5.2)."""
+    digest = hmac.digest(name_key.reveal(), lp("sseproxy/v1/name", *items), "sha256")
+    return digest[:_NAME_BYTES].hex()
+
+
+def upload_folder(name_key: Secret, name: ObjectName, upload_id: str) -> str:
+    """Where the records of one upload lie, with the slash at its end (section 5.2)."""
+    return f"u/{keyed_name(name_key, 'upload', name.bucket_identity, name.key, upload_id)}/"
+
+
+def upload_record_name(folder: str) -> str:
+    """The full name of the upload record in an upload's folder (section 5.2)."""
+    return folder + "upload"
+
+
+def composite_of(store_etags: Sequence[str]) -> str:
+    """What names a manifest: the parts' ETags of the store, in order and unquoted (section 5.2).
+
+    The ETag that S3 gives the object, if those are MD5 digests. ValueError if there are none.
+    """
+    if not store_etags:
+        raise ValueError("an object has at least one part")
+    if all(_MD5_HEX.fullmatch(etag) for etag in store_etags):
+        joined = hashlib.md5(bytes.fromhex("".join(store_etags)), usedforsecurity=False)
+        return f"{joined.hexdigest()}-{len(store_etags)}"
+    return hashlib.sha256(lp(*store_etags)).hexdigest()
+
+
+def manifest_folder(manifest_id: bytes) -> str:
+    """Where the manifests of one upload lie, with the slash at its end (section 5.2)."""
+    return f"m/{manifest_id.hex()}/"
+
+
+def manifest_name(name_key: Secret, manifest_id: bytes, composite: str) -> str:
+    """The full name of a manifest; composite: from `composite_of` (section 5.2)."""
+    return manifest_folder(manifest_id) + keyed_name(name_key, "manifest", composite)

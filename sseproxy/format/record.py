@@ -1,4 +1,4 @@
-"""Sealed records: the keyring, the settings, and what later features keep in the system bucket."""
+"""Sealed records: the keyring, the settings, and what multipart keeps in the system bucket."""
 
 from __future__ import annotations
 
@@ -22,6 +22,8 @@ class RecordType(IntEnum):
 
     KEYRING = 1
     SETTINGS = 2
+    UPLOAD = 3
+    MANIFEST = 4
 
 
 def seal_record(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sseproxy.errors import FormatError, IntegrityError
-from sseproxy.format.attributes import Attributes, trailer_problem
+from sseproxy.format.attributes import Attributes, digests_problem
 from sseproxy.format.header import TAG_BYTES, Header
 from sseproxy.format.layout import TRAILER_BYTES
 from sseproxy.format.names import hkdf
@@ -21,7 +21,7 @@ def seal_trailer(attributes: Attributes, ak: Secret, data_id: bytes, header: Hea
     """
     if not header.has_trailer:
         raise ValueError("the header announces no trailer")
-    problem = trailer_problem(attributes)
+    problem = digests_problem(attributes, "a trailer")
     if problem:
         raise ValueError(problem)
     plain = attributes.encode().ljust(_PLAIN_BYTES, b"\0")
@@ -44,7 +44,7 @@ def open_trailer(data: bytes, ak: Secret, data_id: bytes, header: Header) -> Att
         what="the trailer",
     )
     attributes = Attributes.decode(plain, padded=True)
-    problem = trailer_problem(attributes)
+    problem = digests_problem(attributes, "a trailer")
     if problem:
         raise FormatError(problem)
     return attributes

@@ -21,10 +21,13 @@ from sseproxy.format.header import (
     SEGMENT_BYTES,
     Header,
 )
-from sseproxy.format.names import ObjectName
+from sseproxy.format.manifest import Manifest
+from sseproxy.format.names import ObjectName, manifest_folder
+from sseproxy.format.part_record import PartRecord, open_part_record, part_record_key
 from sseproxy.format.record import RecordType, open_record
 from sseproxy.format.segments import PartOpener
 from sseproxy.format.trailer import open_trailer
+from sseproxy.format.upload import UploadRecord
 from sseproxy.secret import Secret
 from tests.testkit.vector import Vector
 
@@ -72,8 +75,9 @@ def step(name: str) -> Iterator[None]:
             raise WrongReason(f"{error.reason} in step {name}") from error
         raise Stopped(name) from None
     except FormatError as error:
-        # Attributes are decoded without knowing whose they are: no reason of their own.
-        if name not in ("envelope", "trailer"):
+        # Attributes and payloads are decoded without knowing whose they are: no reason of
+        # their own.
+        if name not in ("envelope", "trailer", "record"):
             raise WrongReason(f"{error!r} in step {name}") from error
         raise Stopped(name) from None
 
@@ -106,12 +110,16 @@ def upper_key(vector: Vector, envelope: Envelope, attributes: Attributes, ak: Se
 
 
 class Reader:
-    """Reads one vector. released: the plaintext so far; attributes: envelope's and trailer's."""
+    """Reads one vector.
+
+    released: the plaintext so far; attributes: the envelope's and the trailer's or manifest's.
+    """
 
     def __init__(self, vector: Vector) -> None:
         self.vector = vector
         self.released = bytearray()
         self.attributes: Attributes | None = None
+        self.manifest: Manifest | None = None
 
     def read(self) -> None:
         kinds = {
@@ -119,6 +127,9 @@ class Reader:
             "envelope": self.read_envelope,
             "part": self.read_part,
             "record": self.read_record,
+            "multipart": self.read_multipart,
+            "upload": self.read_upload,
+            "part-record": self.read_part_record,
         }
         kinds[self.vector.one("kind")]()
 
@@ -163,6 +174,63 @@ class Reader:
             dek = unwrap_dek(envelope, upper, name, self.attributes.commitment)
         self.released += dek.reveal()
 
+    def read_multipart(self) -> None:
+        """A multipart object as its stream comes, each header where it lies."""
+        vector, blob = self.vector, self.vector.blob
+        name = ObjectName(vector.text("bucket"), vector.text("key"))
+        aks = vector.versions("attribute-key")
+        with step("envelope"):
+            envelope = Envelope.decode(vector.text("envelope"))
+            attributes = open_attributes(envelope, lookup(aks, envelope.ak_version), name)
+        with step("record"):
+            manifest = self.open_manifest(aks, attributes.manifest_id)
+            manifest.check(name, envelope.data_id)
+        with step("size"):
+            if len(blob) != manifest.sealed_size:
+                raise IntegrityError("size", "not the stored size")
+        with step("envelope"):
+            upper = upper_key(vector, envelope, attributes, lookup(aks, envelope.ak_version))
+            assert attributes.commitment is not None
+            dek = unwrap_dek(envelope, upper, name, attributes.commitment)
+        for found in manifest.windows(0, manifest.plain_size):
+            start, stop = found.sealed_start, found.sealed_start + found.window.sealed_stop
+            with step("header"):
+                found.header.check(blob[start : start + HEADER_BYTES])
+            opener = PartOpener(dek, envelope.data_id, found.header)
+            self.open_segments(opener, blob[start + found.window.sealed_start : stop])
+        digests = Attributes(etag=manifest.etag, checksums=manifest.checksums)
+        self.attributes, self.manifest = attributes.merged(digests), manifest
+
+    def open_manifest(self, aks: dict[int, bytes], manifest_id: bytes | None) -> Manifest:
+        name, record = self.vector.text("manifest-name"), self.vector.hex("manifest")
+        assert manifest_id is not None
+        assert record is not None
+        if not name.startswith(manifest_folder(manifest_id)):
+            raise IntegrityError("record", "not among the manifests of this object")
+        payload = open_record(record, lambda v: lookup(aks, v), RecordType.MANIFEST, name)
+        manifest = Manifest.decode(payload)
+        assert manifest.encode() == payload
+        return manifest
+
+    def read_upload(self) -> None:
+        vector = self.vector
+        keys = vector.versions("record-key")
+        with step("record"):
+            payload = open_record(
+                vector.blob, lambda v: lookup(keys, v), RecordType.UPLOAD, vector.text("name")
+            )
+            self.released += UploadRecord.decode(payload).encode()
+
+    def read_part_record(self) -> None:
+        vector, folder = self.vector, self.vector.text("folder")
+        ak, salt = vector.hex("ak"), vector.hex("part-key-salt")
+        assert ak is not None
+        assert salt is not None
+        key = part_record_key(Secret(ak), salt, folder)
+        with step("record"):
+            record = open_part_record(vector.text("component"), key, folder)
+        self.released += part_record_payload(record)
+
     def read_part(self) -> None:
         vector = self.vector
         dek, data_id = vector.hex("data-key"), vector.hex("data-id")
@@ -193,6 +261,15 @@ class Reader:
             self.released += open_record(
                 vector.blob, lambda v: lookup(keys, v), record_type, vector.text("name")
             )
+
+
+def part_record_payload(record: PartRecord) -> bytes:
+    """The bytes of section 5.3 that such a record was read from."""
+    fixed = record.store_tag + record.plain_size.to_bytes(8) + record.etag + record.salt
+    tags = {name: tag for tag, name in CHECKSUMS.items()}
+    algorithm = record.checksum_algorithm
+    late = b"" if algorithm is None else bytes((tags[algorithm],)) + record.checksum
+    return fixed + record.crc64ecma + late
 
 
 def as_items(attributes: Attributes) -> dict[int, bytes]:

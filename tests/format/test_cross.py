@@ -19,12 +19,21 @@ from sseproxy.format.envelope import (
     unwrap_dek,
 )
 from sseproxy.format.header import HEADER_BYTES, Header
+from sseproxy.format.manifest import Manifest
 from sseproxy.format.names import ObjectName
+from sseproxy.format.part_record import (
+    PartRecord,
+    open_part_record,
+    part_record_key,
+    seal_part_record,
+)
 from sseproxy.format.record import RecordType, open_record, seal_record
 from sseproxy.format.segments import PartOpener, PartSealer
 from sseproxy.format.trailer import open_trailer, seal_trailer
+from sseproxy.format.upload import UploadRecord
 from sseproxy.secret import Secret
-from tests.format.reader import CHECKSUMS, as_items
+from tests.format import test_manifest, test_part_record, test_upload
+from tests.format.reader import CHECKSUMS, as_items, part_record_payload
 from tests.testkit import kit
 from tests.testkit.making import AKS, MASTERS, Recipe, draw, make
 
@@ -225,6 +234,51 @@ def test_records_open_on_both_sides(
     assert kit.open_record(sealed, {version: key}, kind, name) == payload
     sealed = kit.seal_record(payload, key, version, kind, name, salt)
     assert open_record(sealed, {version: Secret(key)}.__getitem__, kind, name) == payload
+
+
+@given(test_manifest.manifests())
+def test_manifests_are_the_same_bytes_on_both_sides(manifest: Manifest) -> None:
+    found = kit.decode_manifest(manifest.encode())
+    attributes = as_items(Attributes(etag=manifest.etag, checksums=manifest.checksums))
+    assert found.attributes == attributes
+    name = (manifest.name.bucket_identity, manifest.name.key)
+    assert (found.bucket, found.key, found.data_id) == (*name, manifest.data_id)
+    parts = [(part.number, part.plain, part.salt, part.checksum) for part in found.parts]
+    told = [(part.number, part.plain_size, part.salt, part.checksum) for part in manifest.parts]
+    assert parts == told
+    encoded = kit.encode_attributes(sorted(attributes.items()))
+    again = kit.manifest_payload(
+        found.flags, name, found.data_id, encoded, found.part_tag, found.parts
+    )
+    assert Manifest.decode(again) == manifest
+
+
+@given(test_upload.records())
+def test_upload_records_are_the_same_bytes_on_both_sides(record: UploadRecord) -> None:
+    kind = "COMPOSITE" if record.checksum_composite else "FULL_OBJECT"
+    algorithm = record.checksum_algorithm
+    payload = kit.upload_payload(
+        record.name.bucket_identity,
+        record.name.key,
+        record.upload_id,
+        record.envelope,
+        record.part_key_salt,
+        None if algorithm is None else (algorithm, kind),
+        record.created,
+    )
+    assert record.encode() == payload
+    kit.check_upload_payload(payload)
+
+
+@given(test_part_record.records(), keys, ids, st.text(max_size=40), st.binary(min_size=12))
+def test_part_records_open_on_both_sides(
+    record: PartRecord, ak: bytes, salt: bytes, folder: str, nonce: bytes
+) -> None:
+    key, own = part_record_key(Secret(ak), salt, folder), kit.part_record_key(ak, salt, folder)
+    payload = part_record_payload(record)
+    assert kit.open_part_record(seal_part_record(record, key, folder), own, folder) == payload
+    component = kit.seal_part_record(payload, own, folder, record.number, nonce[:12])
+    assert open_part_record(component, key, folder) == record
 
 
 @given(st.integers(0, 2**43))

@@ -5,16 +5,33 @@ from __future__ import annotations
 import hashlib
 import hmac
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sseproxy.format.derive import customer_upper_key, random_etag, verifier
+from sseproxy.format.derive import (
+    composite_etag,
+    customer_upper_key,
+    random_etag,
+    random_part_etag,
+    verifier,
+)
 from sseproxy.format.header import part_key
-from sseproxy.format.names import ObjectName, hkdf, lp
+from sseproxy.format.names import (
+    ObjectName,
+    composite_of,
+    hkdf,
+    keyed_name,
+    lp,
+    manifest_folder,
+    manifest_name,
+    upload_folder,
+    upload_record_name,
+)
 from sseproxy.format.record import root_key_id
 from sseproxy.secret import Secret
 
-from .helpers import AK, DATA_ID, DEK, PART_SALT, SALT, header
+from .helpers import AK, DATA_ID, DEK, NAME, PART_SALT, SALT, header
 
 CUSTOMER = Secret(b"c" * 32)
 
@@ -80,3 +97,57 @@ def test_a_random_etag_is_a_keyed_hash_of_the_data_id() -> None:
 def test_the_root_key_id_is_the_start_of_its_derivation() -> None:
     derived = rfc5869(AK.reveal(), b"", lp("sseproxy/v1/root-id"))
     assert root_key_id(AK) == int.from_bytes(derived[:4], "big")
+
+
+def test_a_random_part_etag_is_one_of_data_id_and_salt() -> None:
+    expected = hmac.new(AK.reveal(), lp("sseproxy/v1/etag", DATA_ID, PART_SALT), hashlib.sha256)
+    assert random_part_etag(AK, DATA_ID, PART_SALT) == expected.digest()[:16]
+    assert random_part_etag(AK, DATA_ID, SALT) != random_part_etag(AK, DATA_ID, PART_SALT)
+
+
+def test_the_etag_of_a_multipart_object_is_that_of_s3() -> None:
+    # As S3 computes it: MD5 of the parts' MD5s, then their number.
+    parts = [hashlib.md5(data, usedforsecurity=False) for data in (b"one", b"two")]
+    joined = hashlib.md5(b"".join(part.digest() for part in parts), usedforsecurity=False)
+    assert composite_etag([part.digest() for part in parts]) == joined.digest() + b"\0\0\0\2"
+    assert composite_of([part.hexdigest() for part in parts]) == f"{joined.hexdigest()}-2"
+
+
+@pytest.mark.parametrize("etags", [[], [bytes(20)], [bytes(16), b""], [bytes(16)] * 10_001])
+def test_a_composite_etag_is_of_one_to_ten_thousand_parts(etags: list[bytes]) -> None:
+    with pytest.raises(ValueError):
+        composite_etag(etags)
+
+
+def test_names_are_keyed_hashes() -> None:
+    info = lp("sseproxy/v1/name", "a", "bc")
+    expected = hmac.new(AK.reveal(), info, hashlib.sha256).hexdigest()[:32]
+    assert keyed_name(AK, "a", "bc") == expected
+    assert keyed_name(AK, "ab", "c") != expected
+    assert keyed_name(DEK, "a", "bc") != expected
+
+
+def test_the_names_of_multipart_records() -> None:
+    folder = upload_folder(AK, NAME, "id")
+    assert folder == f"u/{keyed_name(AK, 'upload', NAME.bucket_identity, NAME.key, 'id')}/"
+    assert upload_record_name(folder) == f"{folder}upload"
+    assert manifest_folder(DATA_ID) == f"m/{DATA_ID.hex()}/"
+    assert manifest_name(AK, DATA_ID, "x-1") == (
+        f"m/{DATA_ID.hex()}/{keyed_name(AK, 'manifest', 'x-1')}"
+    )
+
+
+MD5 = "0" * 31 + "f"
+
+
+@pytest.mark.parametrize(
+    "etags",
+    [[MD5.upper()], [MD5, MD5 + "-1"], [MD5[:-1]], [MD5 + "\n"], ["\u0660" * 32], [""]],
+)
+def test_etags_that_are_no_md5_are_hashed_as_text(etags: list[str]) -> None:
+    assert composite_of(etags) == hashlib.sha256(lp(*etags)).hexdigest()
+
+
+def test_no_parts_have_no_composite() -> None:
+    with pytest.raises(ValueError):
+        composite_of([])

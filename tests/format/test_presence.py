@@ -65,7 +65,7 @@ modes = pytest.mark.parametrize("mode", list(Mode))
         pytest.param(PART_SALT, LARGE, id="smallest large"),
         pytest.param(PART_SALT, replace(LARGE, plain_size=2**43), id="largest"),
         pytest.param(NO_SALT, MULTIPART, id="multipart"),
-        pytest.param(NO_SALT, replace(MULTIPART, etag=ETAG + b"\0\0\0\2"), id="multipart ETag"),
+        pytest.param(PART_SALT, replace(SINGLE, etag=ETAG + b"\0\0\0\2"), id="kept ETag"),
     ],
 )
 def test_what_is_complete_opens(mode: Mode, part_salt: bytes, attributes: Attributes) -> None:
@@ -99,6 +99,19 @@ def test_what_is_complete_opens(mode: Mode, part_salt: bytes, attributes: Attrib
             replace(LARGE, checksums={"crc32": b"crc!"}),
             "with a trailer",
             id="early checksum",
+        ),
+        pytest.param(NO_SALT, replace(MULTIPART, etag=ETAG), "with a manifest", id="ETag"),
+        pytest.param(
+            NO_SALT,
+            replace(MULTIPART, etag=ETAG + b"\0\0\0\2"),
+            "with a manifest",
+            id="multipart ETag",
+        ),
+        pytest.param(
+            NO_SALT,
+            replace(MULTIPART, checksums={"crc32": b"crc!"}),
+            "with a manifest",
+            id="multipart checksum",
         ),
     ],
 )

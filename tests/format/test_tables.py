@@ -14,7 +14,8 @@ from sseproxy.format.header import (
     Header,
     part_key,
 )
-from sseproxy.format.names import hkdf
+from sseproxy.format.names import ObjectName, composite_of, hkdf, manifest_name, upload_folder
+from sseproxy.format.part_record import part_record_key, store_tag
 from sseproxy.format.record import root_key_id
 from sseproxy.secret import Secret
 from tests.testkit.vector import FOLDER
@@ -49,6 +50,19 @@ def test_ranges() -> None:
         assert (*given, found.skip, found.plain_length) == tuple(map(int, right)), left
 
 
+def named(name: str, *items: bytes) -> bytes:
+    """What the table has of texts, in hexadecimal there."""
+    if name == "composite":
+        return composite_of([item.decode() for item in items]).encode()
+    if name == "store-tag":
+        return store_tag(items[0].decode())
+    key = Secret(items[0])
+    if name == "manifest-name":
+        return manifest_name(key, items[1], items[2].decode()).encode()
+    bucket, object_key, upload_id = (item.decode() for item in items[1:])
+    return upload_folder(key, ObjectName(bucket, object_key), upload_id).encode()
+
+
 def derived(name: str, *items: bytes) -> bytes:
     key, rest = Secret(items[0]), items[1:]
     if name == "random-etag":
@@ -61,6 +75,14 @@ def derived(name: str, *items: bytes) -> bytes:
         return root_key_id(key).to_bytes(4)
     if name == "part-key":
         return part_key(key, rest[0], Header.parse(rest[1])).reveal()
+    if name == "part-record-key":
+        return part_record_key(key, rest[0], rest[1].decode()).reveal()
+    if name == "part-etag":
+        return derive.random_part_etag(key, *rest)
+    if name == "composite-etag":
+        return derive.composite_etag(items)
+    if name in ("upload-folder", "composite", "manifest-name", "store-tag"):
+        return named(name, *items)
     assert name == "commitment"
     return hkdf(key, b"", "sseproxy/v1/commit").reveal()[:16]
 

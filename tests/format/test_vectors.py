@@ -12,7 +12,9 @@ import pytest
 from sseproxy.errors import (
     SseProxyError,
 )
+from sseproxy.format.attributes import CHECKSUM_TAGS
 from sseproxy.format.envelope import Envelope
+from sseproxy.format.manifest import Manifest
 from sseproxy.format.record import record_key_version
 from tests.format.reader import REASONS, Reader, Stopped, as_items
 from tests.testkit.generate import build
@@ -36,9 +38,27 @@ def test_vector(name: str) -> None:
     assert hashlib.sha256(reader.released).hexdigest() == vector.one("payload")
     if found == "success" and reader.attributes is not None:
         assert as_items(reader.attributes) == vector.attributes()
-    if found == "success" and vector.one("kind") in ("object", "envelope"):
+    if found == "success" and reader.manifest is not None:
+        assert manifest_fields(reader.manifest) == [
+            *vector.all("manifest-flags"),
+            *vector.all("part-checksum"),
+            *vector.all("part"),
+        ]
+    if found == "success" and vector.one("kind") in ("object", "envelope", "multipart"):
         text = vector.text("envelope")
         assert Envelope.decode(text).encode() == text
+
+
+def manifest_fields(manifest: Manifest) -> list[str]:
+    """What a vector says of its manifest, besides the attributes."""
+    flags = manifest.composite + 2 * manifest.one_piece + 4 * manifest.rebuilt
+    algorithm = manifest.part_checksum
+    tag = 0 if algorithm is None else CHECKSUM_TAGS[algorithm]
+    parts = (
+        f"{one.number} {one.plain_size} {one.salt.hex()} {one.checksum.hex()}".rstrip()
+        for one in manifest.parts
+    )
+    return [str(flags), f"{tag:02x}", *parts]
 
 
 @pytest.mark.parametrize("name", [n for n in VECTORS if n.startswith("record-")])

@@ -84,8 +84,9 @@ def multipart() -> Named:
         comment = f"{mode_name}, the envelope of a multipart object: no plain size, no part salt"
         yield f"multipart-{mode_name}", object_vector(made, "success", comment)
     etag = draw("multipart-etag", "etag") + kit.u32(10_000)
-    made = make(Recipe("multipart-etag", multipart=True, extra=((2, etag),)))
-    yield "multipart-etag", object_vector(made, "success", "an ETag with its part count")
+    made = make(Recipe("etag-count", etag=etag))
+    comment = "a single PUT that keeps the ETag of a multipart object"
+    yield "attributes-etag-count", object_vector(made, "success", comment)
 
 
 def parts() -> Named:

@@ -197,18 +197,26 @@ def object_vector(made: Made, expect: str, comment: str, shown: Shown = AS_MADE)
         ("key", kit.quoted(shown.key or recipe.key)),
         ("envelope", kit.quoted(made.env.text() if shown.text is None else shown.text)),
     ]
-    fields += [("attribute-key", f"{v} {AKS[v].hex()}") for v in shown.attribute_keys]
-    if recipe.mode == 1:
-        fields += [("master-key", f"{v} {key.hex()}") for v, key in MASTERS.items()]
-    elif recipe.mode == 4:
-        fields.append(("customer-key", (shown.customer or made.customer).hex()))
-    else:
-        fields.append(("upper-key", made.upper.hex()))
+    fields += key_fields(made, shown.attribute_keys, shown.customer)
     if expect == "success":
         items = made.attributes.items()
         fields += [("attribute", f"{tag:02x} {value.hex()}") for tag, value in items]
     blob = b"" if recipe.multipart else made.blob
     return vector(fields, blob if shown.blob is None else shown.blob)
+
+
+def key_fields(
+    made: Made, attribute_keys: Sequence[int], customer: bytes | None = None
+) -> list[tuple[str, str]]:
+    """What a reader of the object holds."""
+    fields = [("attribute-key", f"{v} {AKS[v].hex()}") for v in attribute_keys]
+    if made.recipe.mode == 1:
+        fields += [("master-key", f"{v} {key.hex()}") for v, key in MASTERS.items()]
+    elif made.recipe.mode == 4:
+        fields.append(("customer-key", (customer or made.customer).hex()))
+    else:
+        fields.append(("upper-key", made.upper.hex()))
+    return fields
 
 
 def part_vector(blob: bytes, made: Made, expect: str, comment: str, released: bytes) -> Vector:

@@ -62,6 +62,13 @@ def recipes() -> Iterator[tuple[str, Recipe]]:
         "a multipart object, mode 4, without verifier",
         replace(multipart, mode=4, attributes=without(4)),
     )
+    yield "the ETag of a multipart object in its envelope", replace(multipart, extra=(ETAG,))
+    counted = replace(multipart, extra=((2, bytes(16) + kit.u32(3)),))
+    yield "the ETag of a multipart object with its count in its envelope", counted
+    yield (
+        "a checksum of a multipart object in its envelope",
+        replace(multipart, checksums=(CHECKSUM,)),
+    )
     yield "a multipart object without commitment", replace(multipart, attributes=without(3))
 
 

@@ -101,7 +101,7 @@ def altered(label: str, made: Record) -> Named:
         yield f"record-{label}-version-{version}", show(made, "version", comment, data=other)
     for kind in (0, 3, 255):
         other = data[:1] + bytes([kind]) + data[2:]
-        yield f"record-{label}-type-{kind}", show(made, "record", "unknown type", data=other)
+        yield f"record-{label}-type-{kind}", show(made, "record", "another type", data=other)
     for place, offset in {"salt": 6, "salt-last": 21, "payload": 22, "tag": -1}.items():
         other = flip(data, offset)
         yield f"record-{label}-altered-{place}", show(made, "record", "one bit", data=other)

@@ -70,8 +70,36 @@ def derivations() -> str:
                 key, data_id, header
             ),
         }
+        rows |= multipart_rows(i, key, (ak, data_id, salt))
         lines += [f"{left}: {right.hex()}\n" for left, right in rows.items()]
     return "".join(lines)
+
+
+def multipart_rows(i: int, key: bytes, drawn: tuple[bytes, bytes, bytes]) -> dict[str, bytes]:
+    """Of multipart uploads; text is in hexadecimal too."""
+    ak, data_id, salt = drawn
+    names = (f"photos-{i}", f"2024/\u00e9 {i}.jpg", f"upload id {i}")
+    folder = kit.upload_folder(key, *names)
+    md5s = [draw("derive", i, n).hex() for n in range(i + 1)]
+    odd = [*md5s, md5s[0].upper() if i == 1 else f"{md5s[0]}-{i}"]
+
+    def text(*items: str) -> str:
+        return " ".join(item.encode().hex() for item in items)
+
+    return {
+        f"part-etag {key.hex()} {data_id.hex()} {salt.hex()}": kit.part_etag(key, data_id, salt),
+        f"composite-etag {' '.join(md5s)}": kit.composite_etag([bytes.fromhex(e) for e in md5s]),
+        f"upload-folder {key.hex()} {text(*names)}": folder.encode(),
+        f"composite {text(*md5s)}": kit.composite(md5s).encode(),
+        f"composite {text(*odd)}": kit.composite(odd).encode(),
+        f"manifest-name {key.hex()} {data_id.hex()} {text(md5s[0])}": kit.manifest_name(
+            key, data_id, md5s[0]
+        ).encode(),
+        f"store-tag {text(odd[-1])}": kit.store_tag(odd[-1]),
+        f"part-record-key {ak.hex()} {salt.hex()} {text(folder)}": kit.part_record_key(
+            ak, salt, folder
+        ),
+    }
 
 
 TABLES = {"sizes.txt": sizes, "ranges.txt": ranges, "derivations.txt": derivations}

@@ -130,8 +130,8 @@ def check_presence(env: Envelope, found: Mapping[int, bytes]) -> None:
         raise Refused("envelope", "neither part salt nor manifest id, or both")
     if size > 2**43:
         raise Refused("envelope", "the plain size is above 2^43")
-    if size > SMALL and digests:
-        raise Refused("envelope", "ETag or checksums that belong to the trailer")
+    if (size > SMALL or multipart) and digests:
+        raise Refused("envelope", "ETag or checksums that belong to the trailer or manifest")
     if size <= SMALL and not multipart and 0x02 not in digests:
         raise Refused("envelope", "no ETag")
 
@@ -173,7 +173,7 @@ def open_object(blob: bytes, text: str, keys: Keys, bucket: str, key: str) -> It
     env = decode_envelope(text)
     attributes = open_attributes(env, keys, bucket, key)
     if 0x01 not in attributes:
-        raise Refused("envelope", "a multipart object: not read without its manifest")
+        raise Refused("record", "a multipart object: not read without its manifest")
     plain_size = int.from_bytes(attributes[0x01])
     if len(blob) != object_size(plain_size):
         raise Refused("size", "stored size")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import hmac
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from tests.testkit.kit.notation import hkdf, lp
+from tests.testkit.kit.notation import hkdf, lp, u32
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,14 @@ def commitment(dek: bytes) -> bytes:
 
 def random_etag(etag_key: bytes, data_id: bytes) -> bytes:
     return hmac.digest(etag_key, lp("sseproxy/v1/etag", data_id), "sha256")[:16]
+
+
+def part_etag(etag_key: bytes, data_id: bytes, part_salt: bytes) -> bytes:
+    return hmac.digest(etag_key, lp("sseproxy/v1/etag", data_id, part_salt), "sha256")[:16]
+
+
+def composite_etag(etags: Sequence[bytes]) -> bytes:
+    return hashlib.md5(b"".join(etags), usedforsecurity=False).digest() + u32(len(etags))
 
 
 def root_id(root: bytes) -> bytes:

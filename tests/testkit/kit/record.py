@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from tests.testkit.kit.notation import ZERO_NONCE, Refused, hkdf, seal, u32, unseal
 
-RECORD_TYPES = {1: "keyring", 2: "settings"}
+RECORD_TYPES = {1: "keyring", 2: "settings", 3: "upload", 4: "manifest"}
 
 
 def record_key(key: bytes, salt: bytes, record_type: int, name: str) -> bytes:

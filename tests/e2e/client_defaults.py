@@ -129,13 +129,20 @@ class Mc(CommandClient):
     program = str(cache_dir() / "bin" / "mc")
 
     def environment(self) -> dict[str, str]:
-        scheme, _, host = self.access.endpoint.partition("://")
+        alias = {
+            "url": self.access.endpoint,
+            "accessKey": self.access.access_key,
+            "secretKey": self.access.secret_key,
+            "api": "S3v4",
+            "path": "on",
+        }
         authority = self.folder / "mc" / "certs" / "CAs"
         authority.mkdir(parents=True, exist_ok=True)
+        config = {"version": "10", "aliases": {"s": alias}}
+        (self.folder / "mc" / "config.json").write_text(json.dumps(config))
         if self.access.ca_file:
             (authority / "ca.pem").write_bytes(self.access.ca_file.read_bytes())
-        secret = self.access.secret_key.replace("/", "%2F").replace("+", "%2B")
-        return {"MC_HOST_s": f"{scheme}://{self.access.access_key}:{secret}@{host}"}
+        return {}
 
     def arguments(self) -> Sequence[str]:
         return ("--config-dir", str(self.folder / "mc"), "--quiet", "--disable-pager")

@@ -54,3 +54,13 @@ def listed_keys(body: bytes) -> tuple[list[str], str | None]:
     if not token:
         raise StoreProtocolError("a truncated listing without a continuation token")
     return keys, token
+
+
+def check_deleted(body: bytes) -> None:
+    """Raise StoreRefused if a DeleteObjects answer reports a failure; not if a key was gone."""
+    root = parse_xml(body)
+    for error in root.iterfind("{*}Error"):
+        code, message = text(error, "Code"), text(error, "Message")
+        if code != "NoSuchKey":
+            said = " ".join(part for part in (code, message) if part)
+            raise StoreRefused(200, code, f"deleting records: the store answered {said}")

@@ -26,10 +26,14 @@ StoreBody = bytes | AsyncIterator[Buffer] | None
 
 @dataclass(frozen=True, slots=True)
 class StoreCredential:
-    """A key pair of the store's, with which requests to it are signed."""
+    """A key pair of the store's, with which requests to it are signed.
+
+    session_token: of temporary keys; sent, and signed, with every request.
+    """
 
     access_key: str
     secret: Secret
+    session_token: Secret | None = None
 
 
 class StoreResponse(Protocol):
@@ -128,6 +132,8 @@ class S3Store:
         host, path = self._place(bucket, key)
         sent = dict(headers)
         if credential is not None:
+            if credential.session_token is not None:
+                sent["x-amz-security-token"] = credential.session_token.reveal().decode()
             payload_hash = UNSIGNED_PAYLOAD
             if self._sign_payloads and (body is None or isinstance(body, bytes)):
                 payload_hash = hashlib.sha256(body or b"").hexdigest()
@@ -144,7 +150,8 @@ class S3Store:
     def _place(self, bucket: str | None, key: str | None) -> tuple[str, str]:
         host = self._pool.host
         if bucket is None:
-            return host, "/"
+            # With a key, a path of the store's own that is in no bucket.
+            return host, "/" + encode_key(key or "")
         path = "/" if key is None else "/" + encode_key(key)
         if self._addressing is Addressing.VIRTUAL:
             if bucket != bucket.lower():

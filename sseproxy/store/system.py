@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sseproxy.errors import RecordConflict, StoreProtocolError
-from sseproxy.store.answers import listed_keys, refusal
+from sseproxy.s3.xml import MAX_DELETE_OBJECTS, DeleteItem, delete_request
+from sseproxy.store.answers import check_deleted, listed_keys, refusal
 from sseproxy.store.objects import ObjectStore, StoreCredential
 
 _RECORD_LIMIT_BYTES = 16 * 1024 * 1024
 _LOST = frozenset({404, 409, 412})
+_PAGE_KEYS = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +80,49 @@ class SystemBucket:
             if error.code != "NoSuchKey":
                 raise error
 
-    async def list(self, prefix: str) -> list[str]:
-        """The names that begin with the prefix, in the store's order."""
+    async def delete_many(self, names: Sequence[str]) -> None:
+        """Remove records, a thousand with each request; those that are not there are no error.
+
+        Raises StoreRefused if any of them could not be removed; others may have been.
+        """
+        for start in range(0, len(names), MAX_DELETE_OBJECTS):
+            items = [DeleteItem(name) for name in names[start : start + MAX_DELETE_OBJECTS]]
+            body = delete_request(items, quiet=True)
+            digest = hashlib.md5(body, usedforsecurity=False).digest()
+            headers = {
+                "content-type": "application/xml",
+                "content-md5": base64.b64encode(digest).decode(),
+            }
+            query = [("delete", "")]
+            sent = await self._store.send(
+                self._credential,
+                "POST",
+                self._bucket,
+                None,
+                query=query,
+                headers=headers,
+                body=body,
+            )
+            async with sent as response:
+                if response.status != 200:
+                    raise await refusal(response, "deleting records")
+                check_deleted(await response.read())
+
+    async def list(
+        self, prefix: str, *, after: str | None = None, limit: int | None = None
+    ) -> list[str]:
+        """The names that begin with the prefix, in the order of their bytes.
+
+        after: only names behind this one. limit: no more than this many.
+        """
         names: list[str] = []
         token: str | None = None
-        while True:
+        while limit is None or len(names) < limit:
             query = [("list-type", "2"), ("prefix", prefix), ("encoding-type", "url")]
+            if after is not None:
+                query.append(("start-after", after))
+            if limit is not None:
+                query.append(("max-keys", str(min(limit - len(names), _PAGE_KEYS))))
             if token is not None:
                 query.append(("continuation-token", token))
             sent = await self._store.send(self._credential, "GET", self._bucket, None, query=query)
@@ -90,10 +132,11 @@ class SystemBucket:
                 keys, following = listed_keys(await response.read())
             names += keys
             if following is None:
-                return names
+                break
             if following == token:
                 raise StoreProtocolError("a listing that does not advance")
             token = following
+        return names
 
     async def ensure_bucket(self) -> None:
         """Make the bucket unless it exists. StoreRefused if it can't be had."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 
 import pytest
 import uvloop
+
+from tests.store.case import STORES, Case, cases
 
 
 @pytest.hookimpl
@@ -18,3 +20,10 @@ def pytest_asyncio_loop_factories(
     if item.path.name == "test_client.py":
         return {**loops, "asyncio": asyncio.new_event_loop}
     return loops
+
+
+@pytest.fixture(params=STORES)
+async def case(request: pytest.FixtureRequest) -> AsyncIterator[Case]:
+    """A store and a fresh bucket; the contract tests run over each."""
+    async for made in cases(request):
+        yield made

@@ -7,154 +7,36 @@ behaves as a real store does is shown by test_contract.py, which runs over it an
 
 from __future__ import annotations
 
-import asyncio
-import hashlib
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from types import TracebackType
-from typing import Self
 from urllib.parse import parse_qsl, unquote
 
 from lxml import etree
 
-from sseproxy.errors import StoreCut, StoreProtocolError, StoreUnavailable
+from sseproxy.errors import StoreUnavailable
 from sseproxy.store.objects import StoreBody, StoreCredential
-from tests.store import memory_xml
+from tests.store import memory_uploads, memory_xml
+from tests.store.memory_bucket import Bucket
 from tests.store.memory_model import (
     METADATA_LIMIT_BYTES,
     Refused,
     Stored,
     check_conditions,
+    check_digest,
     check_write_conditions,
     kept_headers,
+    md5_hex,
     slice_of,
+    tags_of,
 )
+from tests.store.memory_wire import Asked, Failure, MemoryResponse
+
+__all__ = ["Asked", "Failure", "MemoryResponse", "MemoryStore", "md5_hex"]
 
 COMPONENT_LIMIT_BYTES = 255
 KEY_LIMIT_BYTES = 1024
-
-
-@dataclass(frozen=True)
-class Asked:
-    """One request as it reached the store."""
-
-    credential: StoreCredential | None
-    method: str
-    bucket: str | None
-    key: str | None
-    query: dict[str, str]
-    headers: dict[str, str]
-
-
-@dataclass
-class Failure:
-    """A failure to come. It applies to the first `count` requests that match."""
-
-    method: str | None = None
-    key: str | None = None
-    count: int = 1
-    status: int | None = None  # answer with this error, the body unread
-    unreachable: bool = False  # no answer at all
-    after_commit: bool = False  # ... but only once the request has been carried out
-    cut_after_bytes: int | None = None  # the answer's body ends here, StoreCut
-    gate: asyncio.Event | None = None  # wait for it before anything else
-
-    def matches(self, method: str, key: str | None) -> bool:
-        return (
-            self.count > 0
-            and self.method in {None, method}
-            and (self.key is None or self.key == key)
-        )
-
-
-class MemoryResponse:
-    """A StoreResponse over bytes."""
-
-    def __init__(
-        self, status: int, headers: Mapping[str, str], body: bytes = b"", *, head: bool = False
-    ) -> None:
-        self.status = status
-        self.headers = {"server": "memory", **headers, "content-length": str(len(body))}
-        self.content_length: int | None = len(body)
-        self._body = b"" if head else body
-        self._position = 0
-        self.cut_after_bytes: int | None = None
-        self.released = False
-
-    async def readinto(self, view: memoryview) -> int:
-        rest = self._body[self._position :]
-        cut = self.cut_after_bytes
-        if cut is not None and self._position + len(view) > cut and cut < len(self._body):
-            raise StoreCut("the store's answer was cut before its end")
-        size = min(len(view), len(rest))
-        view[:size] = rest[:size]
-        self._position += size
-        return size
-
-    async def read(self, limit: int = 16 * 1024 * 1024) -> bytes:
-        if len(self._body) - self._position > limit:
-            raise StoreProtocolError(f"an answer of more than {limit} bytes")
-        data = bytearray(len(self._body) - self._position)
-        await self.readinto(memoryview(data))
-        return bytes(data)
-
-    def release(self) -> None:
-        self.released = True
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.release()
-
-
-@dataclass
-class _Bucket:
-    versions: dict[str, list[Stored]] = field(default_factory=dict)
-    versioned: bool = False
-    public: bool = False
-
-    def current(self, key: str) -> Stored | None:
-        newest = self.versions.get(key, [None])[-1]
-        return None if newest is None or newest.delete_marker else newest
-
-    def find(self, key: str, version: str | None) -> Stored:
-        if version is None:
-            found = self.current(key)
-            if found is None:
-                raise Refused(404, "NoSuchKey")
-            return found
-        for stored in self.versions.get(key, ()):
-            if stored.version_id == version:
-                if stored.delete_marker:
-                    raise Refused(405, "MethodNotAllowed")
-                return stored
-        raise Refused(404, "NoSuchVersion")
-
-    def add(self, key: str, stored: Stored) -> None:
-        if not self.versioned:
-            self.versions[key] = [s for s in self.versions.get(key, []) if s.version_id != "null"]
-        self.versions.setdefault(key, []).append(stored)
-
-    def remove(self, key: str, version: str | None, now: datetime) -> dict[str, str]:
-        entries = self.versions.get(key, [])
-        if version is not None:
-            self.versions[key] = [s for s in entries if s.version_id != version]
-        elif self.versioned:
-            marker = Stored.marker(now)
-            self.versions.setdefault(key, []).append(marker)
-            return {"x-amz-version-id": marker.version_id, "x-amz-delete-marker": "true"}
-        else:
-            self.versions[key] = []
-        if not self.versions[key]:
-            del self.versions[key]
-        return {}
+_XML = {"content-type": "application/xml"}
 
 
 class MemoryStore:
@@ -163,12 +45,14 @@ class MemoryStore:
     host = "memory.test"
 
     def __init__(self, *buckets: str, public: Sequence[str] = ()) -> None:
-        self.buckets = {name: _Bucket() for name in (*buckets, *public)}
+        self.buckets = {name: Bucket() for name in (*buckets, *public)}
         for name in public:
             self.buckets[name].public = True
         self.requests: list[Asked] = []
         self.failures: list[Failure] = []
         self.metadata_limit_bytes: int | None = METADATA_LIMIT_BYTES
+        self.minimum_part_bytes = memory_uploads.MINIMUM_PART_BYTES
+        self.metadata_listing = False  # MinIO's list-type=2&metadata=true
         self.now = lambda: datetime.now(UTC)
 
     # -- what tests do to it ------------------------------------------------------------------
@@ -202,7 +86,7 @@ class MemoryStore:
     ) -> MemoryResponse:
         asked = Asked(credential, method, bucket, key, dict(query), dict(headers))
         self.requests.append(asked)
-        failure = next((f for f in self.failures if f.matches(method, key)), None)
+        failure = next((f for f in self.failures if f.matches(method, key, asked.query)), None)
         if failure is not None:
             failure.count -= 1
             if failure.gate is not None:
@@ -250,10 +134,10 @@ class MemoryStore:
             raise Refused(403, "AccessDenied")
         if asked.bucket in self.buckets:
             raise Refused(409, "BucketAlreadyOwnedByYou")
-        self.buckets[str(asked.bucket)] = _Bucket()
+        self.buckets[str(asked.bucket)] = Bucket()
         return MemoryResponse(200, {"location": f"/{asked.bucket}"})
 
-    def _bucket_answer(self, entries: _Bucket, asked: Asked, data: bytes) -> MemoryResponse:
+    def _bucket_answer(self, entries: Bucket, asked: Asked, data: bytes) -> MemoryResponse:
         match asked.method, asked.query:
             case "HEAD", _:
                 return MemoryResponse(200, {}, head=True)
@@ -269,21 +153,49 @@ class MemoryStore:
                     raise Refused(409, "BucketNotEmpty")
                 del self.buckets[str(asked.bucket)]
                 return MemoryResponse(204, {})
+            case _, {"policy": _}:
+                return self._policy_answer(entries, asked, data)
+            case "GET", {"uploads": _}:
+                return memory_uploads.list_uploads(entries, asked)
             case "GET", query:
-                listing = memory_xml.listing(str(asked.bucket), entries.versions, query)
-                return MemoryResponse(200, {"content-type": "application/xml"}, listing)
+                told = self.metadata_listing and query.get("metadata") == "true"
+                listing = memory_xml.listing(
+                    str(asked.bucket), entries.versions, query, metadata=told
+                )
+                return MemoryResponse(200, _XML, listing)
         raise Refused(501, "NotImplemented")
 
-    def _delete_many(self, entries: _Bucket, data: bytes) -> MemoryResponse:
+    def _policy_answer(self, entries: Bucket, asked: Asked, data: bytes) -> MemoryResponse:
+        if asked.method == "PUT":
+            if not json.loads(data)["Statement"]:
+                raise Refused(400, "MalformedPolicy")
+            entries.policy = data
+            return MemoryResponse(204, {})
+        if entries.policy is None:
+            raise Refused(404, "NoSuchBucketPolicy")
+        if asked.method == "GET":
+            return MemoryResponse(200, {"content-type": "application/json"}, entries.policy)
+        entries.policy = None
+        return MemoryResponse(204, {})
+
+    def _delete_many(self, entries: Bucket, data: bytes) -> MemoryResponse:
         root = etree.fromstring(data)
-        keys = [str(item.findtext("{*}Key")) for item in root.iterfind("{*}Object")]
-        for key in keys:
-            entries.remove(key, None, self.now())
-        return MemoryResponse(200, {}, memory_xml.deleted(keys))
+        named = [
+            (str(item.findtext("{*}Key")), item.findtext("{*}VersionId"))
+            for item in root.iterfind("{*}Object")
+        ]
+        for key, version in named:
+            entries.remove(key, version, self.now())
+        told = [] if root.findtext("{*}Quiet") == "true" else named
+        return MemoryResponse(200, _XML, memory_xml.deleted(told))
 
     def _object_answer(
-        self, entries: _Bucket, asked: Asked, key: str, data: bytes
+        self, entries: Bucket, asked: Asked, key: str, data: bytes
     ) -> MemoryResponse:
+        if "tagging" in asked.query:
+            return self._tagging(entries, asked, key, data)
+        if "uploads" in asked.query or "uploadId" in asked.query:
+            return self._upload_answer(entries, asked, key, data)
         known = {"versionId", "x-id", "partNumber"}
         if any(n not in known and not n.startswith("response-") for n in asked.query):
             raise Refused(501, "NotImplemented")
@@ -295,15 +207,58 @@ class MemoryStore:
             return MemoryResponse(204, extra)
         if asked.method != "PUT":
             raise Refused(501, "NotImplemented")
-        if len(key.encode()) > KEY_LIMIT_BYTES:
-            raise Refused(400, "KeyTooLongError")
-        if any(len(part.encode()) > COMPONENT_LIMIT_BYTES for part in key.split("/")):
-            raise Refused(400, "KeyTooLongError")
+        self._check_name(key)
         if "x-amz-copy-source" in asked.headers:
             return self._copy(entries, asked, key)
         return self._put(entries, asked, key, data)
 
-    def _get(self, entries: _Bucket, asked: Asked, key: str) -> MemoryResponse:
+    def _upload_answer(
+        self, entries: Bucket, asked: Asked, key: str, data: bytes
+    ) -> MemoryResponse:
+        match asked.method, asked.query:
+            case "POST", {"uploads": _}:
+                self._check_name(key)
+                self._check_metadata(Stored(b"", kept_headers(asked.headers), self.now()))
+                return memory_uploads.create(entries, asked, key, self.now())
+            case "PUT", {"uploadId": _, "partNumber": _}:
+                if "x-amz-copy-source" in asked.headers:
+                    source = self._source(asked)
+                    return memory_uploads.upload_part_copy(entries, asked, key, source, self.now())
+                check_digest(asked.headers, data)
+                return memory_uploads.upload_part(entries, asked, key, data, self.now())
+            case "GET", {"uploadId": _}:
+                return memory_uploads.list_parts(entries, asked, key)
+            case "DELETE", {"uploadId": _}:
+                return memory_uploads.abort(entries, asked, key)
+            case "POST", {"uploadId": _}:
+                least = self.minimum_part_bytes
+                return memory_uploads.complete(
+                    entries, asked, key, data, self.now(), minimum_part_bytes=least
+                )
+        raise Refused(501, "NotImplemented")
+
+    def _tagging(self, entries: Bucket, asked: Asked, key: str, data: bytes) -> MemoryResponse:
+        stored = entries.find(key, asked.query.get("versionId"))
+        if asked.method == "GET":
+            return MemoryResponse(200, _XML, memory_xml.tagging(stored.tags))
+        if asked.method == "DELETE":
+            stored.tags = {}
+            return MemoryResponse(204, {})
+        if asked.method != "PUT":
+            raise Refused(501, "NotImplemented")
+        stored.tags = {
+            str(tag.findtext("{*}Key")): str(tag.findtext("{*}Value") or "")
+            for tag in etree.fromstring(data).iter("{*}Tag")
+        }
+        return MemoryResponse(200, {})
+
+    def _check_name(self, key: str) -> None:
+        if len(key.encode()) > KEY_LIMIT_BYTES:
+            raise Refused(400, "KeyTooLongError")
+        if any(len(part.encode()) > COMPONENT_LIMIT_BYTES for part in key.split("/")):
+            raise Refused(400, "KeyTooLongError")
+
+    def _get(self, entries: Bucket, asked: Asked, key: str) -> MemoryResponse:
         stored = entries.find(key, asked.query.get("versionId"))
         check_conditions(asked.headers, stored)
         headers = stored.answer_headers(versioned=entries.versioned)
@@ -311,6 +266,9 @@ class MemoryStore:
             if name.startswith("response-"):
                 headers[name.removeprefix("response-")] = value
         window = slice_of(asked.headers.get("range"), len(stored.data))
+        if "partNumber" in asked.query and stored.part_sizes:
+            window = stored.part(memory_uploads.part_number(asked.query))
+            headers["x-amz-mp-parts-count"] = str(len(stored.part_sizes))
         head = asked.method == "HEAD"
         if window is None:
             return MemoryResponse(200, headers, stored.data, head=head)
@@ -318,33 +276,29 @@ class MemoryStore:
         headers["content-range"] = f"bytes {start}-{stop - 1}/{len(stored.data)}"
         return MemoryResponse(206, headers, stored.data[start:stop], head=head)
 
-    def _put(self, entries: _Bucket, asked: Asked, key: str, data: bytes) -> MemoryResponse:
+    def _put(self, entries: Bucket, asked: Asked, key: str, data: bytes) -> MemoryResponse:
+        check_digest(asked.headers, data)
         check_write_conditions(asked.headers, entries.current(key))
-        stored = Stored(data, kept_headers(asked.headers), self.now())
-        return self._store(entries, key, stored)
+        stored = Stored(data, kept_headers(asked.headers), self.now(), tags=tags_of(asked.headers))
+        self._check_metadata(stored)
+        return MemoryResponse(200, entries.add(key, stored))
 
-    def _store(self, entries: _Bucket, key: str, stored: Stored) -> MemoryResponse:
+    def _check_metadata(self, stored: Stored) -> None:
         limit = self.metadata_limit_bytes
         if limit is not None and stored.metadata_bytes > limit:
             raise Refused(400, "MetadataTooLarge")
-        if not entries.versioned:
-            stored.version_id = "null"
-        entries.add(key, stored)
-        headers = {"etag": f'"{stored.etag}"'}
-        if entries.versioned:
-            headers["x-amz-version-id"] = stored.version_id
-        return MemoryResponse(200, headers)
 
-    def _copy(self, entries: _Bucket, asked: Asked, key: str) -> MemoryResponse:
+    def _source(self, asked: Asked) -> Stored:
+        """What x-amz-copy-source names, if its conditions hold."""
         path, _, query = asked.headers["x-amz-copy-source"].partition("?")
         bucket, _, source_key = unquote(path).removeprefix("/").partition("/")
         if bucket not in self.buckets:
             raise Refused(404, "NoSuchBucket")
         version = dict(parse_qsl(query)).get("versionId")
         source = self.buckets[bucket].find(source_key, version)
-        prefix = "x-amz-copy-source-"
+        prefix = "x-amz-copy-source-if-"
         conditions = {
-            name.removeprefix(prefix): value
+            "if-" + name.removeprefix(prefix): value
             for name, value in asked.headers.items()
             if name.startswith(prefix)
         }
@@ -352,20 +306,22 @@ class MemoryStore:
             check_conditions(conditions, source)
         except Refused as error:
             raise Refused(412, "PreconditionFailed") from error
+        return source
+
+    def _copy(self, entries: Bucket, asked: Asked, key: str) -> MemoryResponse:
+        source = self._source(asked)
         check_write_conditions(asked.headers, entries.current(key))
         replace = asked.headers.get("x-amz-metadata-directive", "COPY").upper() == "REPLACE"
         if source is entries.current(key) and not replace:
             raise Refused(400, "InvalidRequest")
         headers = kept_headers(asked.headers) if replace else dict(source.headers)
-        stored = Stored(source.data, headers, self.now())
-        response = self._store(entries, key, stored)
+        retag = asked.headers.get("x-amz-tagging-directive", "COPY").upper() == "REPLACE"
+        tags = tags_of(asked.headers) if retag else dict(source.tags)
+        stored = Stored(source.data, headers, self.now(), tags=tags)
+        self._check_metadata(stored)
+        told = entries.add(key, stored)
         body = memory_xml.copied(stored.etag, stored.last_modified)
-        return MemoryResponse(200, {**response.headers, "content-type": "application/xml"}, body)
-
-
-def md5_hex(data: bytes) -> str:
-    """The ETag of an object that holds these bytes."""
-    return hashlib.md5(data, usedforsecurity=False).hexdigest()
+        return MemoryResponse(200, told | _XML, body)
 
 
 async def _whole(body: StoreBody, content_length: int | None) -> bytes:

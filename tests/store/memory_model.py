@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import re
 import secrets
+from base64 import b64decode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from email.utils import format_datetime, parsedate_to_datetime
+from urllib.parse import parse_qsl
 
 METADATA_LIMIT_BYTES = 2048
 _META = "x-amz-meta-"
@@ -38,13 +40,19 @@ class Refused(Exception):
 
 @dataclass
 class Stored:
-    """One version of an object. `data` and `headers` may be tampered with by tests."""
+    """One version of an object. `data` and `headers` may be tampered with by tests.
+
+    composite: the ETag of an object made of parts, whose sizes are `part_sizes`.
+    """
 
     data: bytes
     headers: dict[str, str]
     last_modified: datetime
     version_id: str = field(default_factory=lambda: secrets.token_hex(16))
     delete_marker: bool = False
+    tags: dict[str, str] = field(default_factory=dict)
+    composite: str | None = None
+    part_sizes: tuple[int, ...] = ()
 
     @classmethod
     def marker(cls, now: datetime) -> Stored:
@@ -52,7 +60,14 @@ class Stored:
 
     @property
     def etag(self) -> str:
-        return hashlib.md5(self.data, usedforsecurity=False).hexdigest()
+        return self.composite or md5_hex(self.data)
+
+    def part(self, number: int) -> tuple[int, int]:
+        """Start and stop of one of its parts."""
+        if number > len(self.part_sizes):
+            raise Refused(416, "InvalidPartNumber")
+        start = sum(self.part_sizes[: number - 1])
+        return start, start + self.part_sizes[number - 1]
 
     @property
     def metadata_bytes(self) -> int:
@@ -68,7 +83,27 @@ class Stored:
         }
         if versioned:
             headers["x-amz-version-id"] = self.version_id
+        if self.tags:
+            headers["x-amz-tagging-count"] = str(len(self.tags))
         return headers
+
+
+def md5_hex(data: bytes) -> str:
+    """The ETag of an object that holds these bytes."""
+    return hashlib.md5(data, usedforsecurity=False).hexdigest()
+
+
+def tags_of(headers: Mapping[str, str]) -> dict[str, str]:
+    """The tags that a write gives its object."""
+    return dict(parse_qsl(headers.get("x-amz-tagging", ""), keep_blank_values=True))
+
+
+def check_digest(headers: Mapping[str, str], data: bytes) -> None:
+    """Refuse a body that is not what Content-MD5 says."""
+    promised = headers.get("content-md5")
+    digest = hashlib.md5(data, usedforsecurity=False).digest()
+    if promised is not None and b64decode(promised) != digest:
+        raise Refused(400, "BadDigest")
 
 
 def kept_headers(headers: Mapping[str, str]) -> dict[str, str]:

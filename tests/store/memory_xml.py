@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from urllib.parse import quote
@@ -10,6 +10,7 @@ from urllib.parse import quote
 from lxml import etree
 from lxml.builder import E
 
+from tests.store.memory_bucket import Upload
 from tests.store.memory_model import Stored
 
 _NAMESPACE = "http://s3.amazonaws.com/doc/2006-03-01/"
@@ -39,20 +40,112 @@ def versioning(enabled: bool) -> bytes:
     return _bytes(E.VersioningConfiguration(*status, xmlns=_NAMESPACE))
 
 
-def deleted(keys: Sequence[str]) -> bytes:
-    entries = [E.Deleted(E.Key(key)) for key in keys]
-    return _bytes(E.DeleteResult(*entries, xmlns=_NAMESPACE))
+def deleted(entries: Sequence[tuple[str, str | None]]) -> bytes:
+    """The keys, and versions, that a DeleteObjects request removed."""
+    root = E.DeleteResult(xmlns=_NAMESPACE)
+    for key, version in entries:
+        entry = E.Deleted(E.Key(key))
+        if version is not None:
+            entry.append(E.VersionId(version))
+        root.append(entry)
+    return _bytes(root)
 
 
-def copied(etag: str, moment: datetime) -> bytes:
-    result = E.CopyObjectResult(
-        E.ETag(f'"{etag}"'), E.LastModified(_time(moment)), xmlns=_NAMESPACE
+def copied(etag: str, moment: datetime, *, part: bool = False) -> bytes:
+    tag = "CopyPartResult" if part else "CopyObjectResult"
+    moment_text = E.LastModified(_time(moment))
+    return _bytes(E(tag, E.ETag(f'"{etag}"'), moment_text, xmlns=_NAMESPACE))
+
+
+def tagging(tags: Mapping[str, str]) -> bytes:
+    entries = [E.Tag(E.Key(name), E.Value(value)) for name, value in tags.items()]
+    return _bytes(E.Tagging(E.TagSet(*entries), xmlns=_NAMESPACE))
+
+
+def initiated(bucket: str, key: str, upload_id: str) -> bytes:
+    result = E.InitiateMultipartUploadResult(
+        E.Bucket(bucket), E.Key(key), E.UploadId(upload_id), xmlns=_NAMESPACE
     )
     return _bytes(result)
 
 
-def listing(bucket: str, objects: Mapping[str, list[Stored]], query: Mapping[str, str]) -> bytes:
-    """ListObjects v1 and v2 and ListObjectVersions; continuation tokens are the last name shown."""
+def completed(bucket: str, key: str, etag: str) -> bytes:
+    result = E.CompleteMultipartUploadResult(
+        E.Location(f"http://memory.test/{bucket}/{quote(key)}"),
+        *(E.Bucket(bucket), E.Key(key), E.ETag(f'"{etag}"')),
+        xmlns=_NAMESPACE,
+    )
+    return _bytes(result)
+
+
+def parts(bucket: str, upload: Upload, after: int, limit: int) -> bytes:
+    """ListParts: the parts whose number is above `after`."""
+    numbers = sorted(number for number in upload.parts if number > after)
+    shown, truncated = numbers[:limit], len(numbers) > limit
+    root = E.ListPartsResult(
+        *(E.Bucket(bucket), E.Key(upload.key), E.UploadId(upload.upload_id)),
+        *(E.PartNumberMarker(str(after)), E.MaxParts(str(limit)), E.StorageClass("STANDARD")),
+        E.IsTruncated("true" if truncated else "false"),
+        xmlns=_NAMESPACE,
+    )
+    if shown:
+        root.append(E.NextPartNumberMarker(str(shown[-1])))
+    for number in shown:
+        part = upload.parts[number]
+        root.append(
+            E.Part(
+                *(E.PartNumber(str(number)), E.LastModified(_time(part.last_modified))),
+                *(E.ETag(f'"{part.etag}"'), E.Size(str(len(part.data)))),
+            )
+        )
+    return _bytes(root)
+
+
+def uploads(bucket: str, listed: Iterable[Upload], query: Mapping[str, str]) -> bytes:
+    """ListMultipartUploads, in the order of keys and, for one key, of upload ids."""
+    prefix, limit = query.get("prefix", ""), min(int(query.get("max-uploads") or 1000), 1000)
+    after = query.get("key-marker", ""), query.get("upload-id-marker", "")
+    if after[0] and not after[1]:
+        after = after[0], chr(0x10FFFF)
+    entries = sorted((u for u in listed if u.key.startswith(prefix)), key=_place)
+    entries = [upload for upload in entries if _place(upload) > after]
+
+    def shown(text: str) -> str:
+        return quote(text, safe="/") if query.get("encoding-type") == "url" else text
+
+    root = E.ListMultipartUploadsResult(
+        *(E.Bucket(bucket), E.KeyMarker(shown(after[0])), E.Prefix(shown(prefix))),
+        *(E.MaxUploads(str(limit)), E.IsTruncated("true" if len(entries) > limit else "false")),
+        xmlns=_NAMESPACE,
+    )
+    if len(entries) > limit > 0:
+        root.append(E.NextKeyMarker(shown(entries[limit - 1].key)))
+        root.append(E.NextUploadIdMarker(entries[limit - 1].upload_id))
+    for upload in entries[:limit]:
+        root.append(
+            E.Upload(
+                *(E.Key(shown(upload.key)), E.UploadId(upload.upload_id)),
+                *(E.StorageClass("STANDARD"), E.Initiated(_time(upload.initiated))),
+            )
+        )
+    return _bytes(root)
+
+
+def _place(upload: Upload) -> tuple[str, str]:
+    return upload.key, upload.upload_id
+
+
+def listing(
+    bucket: str,
+    objects: Mapping[str, list[Stored]],
+    query: Mapping[str, str],
+    *,
+    metadata: bool = False,
+) -> bytes:
+    """ListObjects v1 and v2 and ListObjectVersions; continuation tokens are the last name shown.
+
+    metadata: each entry of a v2 listing tells its user metadata, as MinIO's metadata=true does.
+    """
     versions, second = "versions" in query, query.get("list-type") == "2"
     tag = "ListVersionsResult" if versions else "ListBucketResult"
     after_names = ("continuation-token", "start-after") if second else ("marker", "key-marker")
@@ -76,7 +169,10 @@ def listing(bucket: str, objects: Mapping[str, list[Stored]], query: Mapping[str
             for index, stored in enumerate(reversed(objects[name])):
                 root.append(_entry(shown(name), stored, version=True, latest=index == 0))
         else:
-            root.append(_entry(shown(name), objects[name][-1]))
+            entry = _entry(shown(name), objects[name][-1])
+            if metadata:
+                entry.append(_user_metadata(objects[name][-1]))
+            root.append(entry)
     truncated = len(names) > limit
     root.append(E.IsTruncated("true" if truncated else "false"))
     if second:
@@ -117,3 +213,12 @@ def _entry(name: str, stored: Stored, *, version: bool = False, latest: bool = F
         entry.append(E.Size(str(len(stored.data))))
         entry.append(E.StorageClass("STANDARD"))
     return entry
+
+
+def _user_metadata(stored: Stored) -> Any:
+    root = E.UserMetadata()
+    for name, value in stored.headers.items():
+        if name.startswith("x-amz-meta-"):
+            name = "X-Amz-Meta-" + name.removeprefix("x-amz-meta-").title()
+        root.append(E(name, value))
+    return root

@@ -4,18 +4,13 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import secrets
-from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import AsyncIterator
 
 import pytest
 from lxml import etree
 
-from sseproxy.secret import Secret
-from sseproxy.store.client import HttpPool
-from sseproxy.store.objects import ObjectStore, S3Store, StoreCredential
-from tests.store.memory import MemoryStore, md5_hex
+from tests.store.case import Case
+from tests.store.memory import md5_hex
 
 KEYS = [
     "plain",
@@ -27,40 +22,6 @@ KEYS = [
     "quote'\"(1)!*",
     "k" * 200 + "/" + "l" * 200,
 ]
-
-
-@dataclass
-class Case:
-    """A store, a credential that may do anything, and a fresh bucket."""
-
-    store: ObjectStore
-    credential: StoreCredential
-    bucket: str
-
-    async def ask(
-        self, method: str, key: str | None, *, anonymous: bool = False, **options: Any
-    ) -> tuple[int, Mapping[str, str], bytes]:
-        credential = None if anonymous else self.credential
-        sent = await self.store.send(credential, method, self.bucket, key, **options)
-        async with sent as response:
-            return response.status, response.headers, await response.read()
-
-
-@pytest.fixture(params=["memory", "seaweedfs", pytest.param("minio", marks=pytest.mark.minio)])
-async def case(request: pytest.FixtureRequest) -> AsyncIterator[Case]:
-    bucket = f"contract-{secrets.token_hex(4)}"
-    if request.param == "memory":
-        store = MemoryStore(bucket)
-        yield Case(store, StoreCredential("any", Secret("any")), bucket)
-        return
-    server = request.getfixturevalue(request.param)
-    pool = HttpPool(server.endpoint)
-    case = Case(
-        S3Store(pool), StoreCredential(server.access_key, Secret(server.secret_key)), bucket
-    )
-    assert (await case.ask("PUT", None))[0] == 200
-    yield case
-    await pool.close()
 
 
 @pytest.mark.parametrize("key", KEYS)
@@ -239,7 +200,7 @@ async def test_anonymous_requests_are_refused(case: Case) -> None:
 
 
 async def test_a_bucket_that_is_not_there(case: Case) -> None:
-    elsewhere = Case(case.store, case.credential, case.bucket + "-none")
+    elsewhere = Case(case.name, case.store, case.credential, case.bucket + "-none")
     status, _, body = await elsewhere.ask("GET", "k")
     assert status == 404
     assert etree.fromstring(body).findtext("{*}Code") == "NoSuchBucket"

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
+from sseproxy.s3.claims import parse_claim
 from sseproxy.s3.request import make_head
-from sseproxy.s3.sigv4 import RequestSigner, parse_claim
+from sseproxy.s3.sigv4 import RequestSigner, SigV4Claim
 from sseproxy.secret import Secret
 from sseproxy.store.client import HttpPool
 from sseproxy.store.objects import Addressing, S3Store, StoreCredential
@@ -40,6 +41,7 @@ def make(**options: Any) -> tuple[Recorder, S3Store]:
     ("bucket", "key", "host", "target"),
     [
         (None, None, "store.test:9000", "/"),
+        (None, "minio/health/live", "store.test:9000", "/minio/health/live"),
         ("b", None, "store.test:9000", "/b"),
         ("b", "k", "store.test:9000", "/b/k"),
         ("b", "/a//../%2F +", "store.test:9000", "/b//a//../%252F%20%2B"),
@@ -80,13 +82,27 @@ async def test_amz_headers_given_are_signed_and_the_secret_does_not_appear() -> 
     await store.send(CREDENTIAL, "PUT", "b", "k", headers=given, body=b"data")
     _, target, headers, body = pool.sent[0]
     claim = parse_claim(make_head("PUT", target, headers.items(), secure=False))
-    assert claim is not None
+    assert isinstance(claim, SigV4Claim)
     assert {"host", "x-amz-meta-a", "x-amz-date", "x-amz-content-sha256"} <= set(
         claim.signed_headers
     )
     assert (claim.access_key, claim.region, body) == ("AK", "us-east-1", b"data")
     assert "the-secret" not in repr(headers)
     assert "the-secret" not in repr(CREDENTIAL)
+
+
+async def test_the_token_of_a_temporary_key_is_sent_and_signed() -> None:
+    pool, store = make()
+    temporary = StoreCredential("AK", Secret("the-secret"), Secret("the-token"))
+    for credential in (temporary, CREDENTIAL, None):
+        await store.send(credential, "GET", "b", "k")
+    target, headers = pool.sent[0][1:3]
+    claim = parse_claim(make_head("GET", target, headers.items(), secure=False))
+    assert isinstance(claim, SigV4Claim)
+    assert "x-amz-security-token" in claim.signed_headers
+    assert claim.session_token == "the-token"
+    assert "the-token" not in repr(temporary)
+    assert all("x-amz-security-token" not in headers for _, _, headers, _ in pool.sent[1:])
 
 
 async def test_payloads_are_signed_only_when_asked_and_at_hand() -> None:

@@ -84,7 +84,7 @@ async def test_the_store_in_memory_is_measured_and_left_clean() -> None:
         metadata_bytes=2048,
         delete_if_match=True,
         copy_if_match=True,
-        complete_if_match=False,
+        complete_if_match=True,
         metadata_listing=False,
         post_form=True,
         name_component_long=False,

@@ -8,7 +8,7 @@ import pytest
 
 from sseproxy.errors import RecordConflict, StoreProtocolError, StoreRefused, StoreUnavailable
 from sseproxy.secret import Secret
-from sseproxy.store.answers import listed_keys, parse_xml
+from sseproxy.store.answers import check_deleted, listed_keys, parse_xml
 from sseproxy.store.objects import StoreCredential
 from sseproxy.store.system import SystemBucket
 from tests.store.memory import Failure, MemoryStore
@@ -81,6 +81,47 @@ async def test_list_goes_through_every_page(records: SystemBucket) -> None:
     assert await records.list("none/") == []
 
 
+async def test_list_goes_on_behind_a_name_and_stops_at_a_limit(
+    store: MemoryStore, records: SystemBucket
+) -> None:
+    names = [f"u/{n:05}" for n in range(1005)]
+    for name in names:
+        await records.put(name, b"")
+    store.requests.clear()
+    assert await records.list("u/", after="u/00002", limit=3) == names[3:6]
+    assert len(store.requests) == 1
+    assert await records.list("u/", after="u/00002x", limit=1002) == names[3:]
+    assert await records.list("u/", limit=1001) == names[:1001]
+    assert await records.list("u/", after=names[-1]) == []
+
+
+async def test_many_are_deleted_a_thousand_at_a_time(
+    store: MemoryStore, records: SystemBucket
+) -> None:
+    names = [f"u/a b+%2F<{n:05}" for n in range(1005)]
+    for name in names[:3] + names[-1:]:
+        await records.put(name, b"")
+    await records.put("kept", b"")
+    store.requests.clear()
+    await records.delete_many(names)
+    assert len(store.requests) == 2
+    assert all("content-md5" in asked.headers for asked in store.requests)
+    assert store.keys("sys") == ["kept"]
+    await records.delete_many([])
+    assert len(store.requests) == 2
+
+
+@pytest.mark.parametrize("code", ["AccessDenied", "InternalError"])
+def test_a_record_that_could_not_be_deleted_is_told(code: str) -> None:
+    def body(code: str) -> bytes:
+        return f"<D><Error><Key>k</Key><Code>{code}</Code></Error></D>".encode()
+
+    check_deleted(body("NoSuchKey"))
+    with pytest.raises(StoreRefused, match=code) as caught:
+        check_deleted(body(code))
+    assert caught.value.code == code
+
+
 async def test_ensure_bucket_makes_it_once(store: MemoryStore) -> None:
     records = SystemBucket(store, CREDENTIAL, "new")
     await records.ensure_bucket()
@@ -103,6 +144,7 @@ async def test_a_refusal_is_told_with_its_status(
         records.put("k", b""),
         records.put("k", b"", if_absent=True),
         records.delete("k"),
+        records.delete_many(["k"]),
         records.list(""),
         records.ensure_bucket(),
     ):

@@ -58,7 +58,7 @@ class Addressing:
         Raises S3Error: InvalidBucketName, KeyTooLongError (over 1,024 bytes of UTF-8),
         InvalidURI for a key whose ".." segments lead out of its bucket.
         """
-        bucket = self._bucket_of_host(head.host)
+        bucket = self.bucket_of_host(head.host)
         if bucket is not None:
             return _target(bucket, head.raw_path[1:])
         return _split(head.raw_path)
@@ -80,7 +80,8 @@ class Addressing:
             raise _bad_copy_source()
         return target, decode(version) if version else None
 
-    def _bucket_of_host(self, host: str) -> str | None:
+    def bucket_of_host(self, host: str) -> str | None:
+        """The bucket that a Host header names in virtual-host style, else None."""
         name = _PORT.sub("", host).lower()
         if name in self._domains:
             return None

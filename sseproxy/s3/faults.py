@@ -103,6 +103,11 @@ class Fault(Enum):
         400,
         "The Content-MD5 or checksum value that you specified is not valid.",
     )
+    MalformedPolicy = (
+        "MalformedPolicy",
+        400,
+        "Policies must be valid JSON and the first byte must be '{'",
+    )
     MalformedPOSTRequest = (
         "MalformedPOSTRequest",
         400,
@@ -121,6 +126,11 @@ class Fault(Enum):
         "schema.",
     )
     MaxMessageLengthExceeded = ("MaxMessageLengthExceeded", 400, "Your request was too big.")
+    MaxPostPreDataLengthExceededError = (
+        "MaxPostPreDataLengthExceededError",
+        400,
+        "Your POST request fields preceding the upload file were too large.",
+    )
     MissingContentLength = (
         "MissingContentLength",
         411,
@@ -152,6 +162,11 @@ class Fault(Enum):
         "InvalidPart",
         400,
         "One or more of the specified parts could not be found.",
+    )
+    InvalidPartNumber = (
+        "InvalidPartNumber",
+        416,
+        "The requested partnumber is not satisfiable",
     )
     InvalidPartOrder = (
         "InvalidPartOrder",
@@ -209,6 +224,12 @@ class Fault(Enum):
         "upload may have been aborted or completed.",
     )
     NoSuchVersion = ("NoSuchVersion", 404, "The specified version does not exist.")
+    OperationAborted = (
+        "OperationAborted",
+        409,
+        "A conflicting conditional operation is currently in progress against this resource. "
+        "Please try again.",
+    )
     PreconditionFailed = (
         "PreconditionFailed",
         412,

@@ -278,6 +278,8 @@ def _names(method: str, scope: Scope, query: Mapping[str, str]) -> Iterator[str]
             yield f"@query:{lower}"  # a store may honour it there as it does in a header
         elif lower in routes.NEUTRAL or lower.startswith(routes.NEUTRAL_PREFIXES):
             continue
+        elif name == "list-type" and value != "2":
+            continue  # a store lists as if it were not there
         elif name in routes.VALUED:
             yield f"{name}={value}"
         elif name in _KNOWN or name in routes.PROCESSING or not (lenient and value):

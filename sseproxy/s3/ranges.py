@@ -1,10 +1,11 @@
-"""The Range header of a GET or HEAD, over the plaintext (RFC 9110, 14.1.2)."""
+"""What of an object a GET or HEAD asks for: Range (RFC 9110, 14.1.2), or partNumber."""
 
 from __future__ import annotations
 
 import re
 
 from sseproxy.s3.faults import Fault, S3Error
+from sseproxy.s3.multipart_xml import part_number
 
 # The bound on digits keeps int() cheap; 100 are far beyond any size.
 _RANGE = re.compile(r"bytes=([0-9]{0,100})-([0-9]{0,100})", re.ASCII | re.IGNORECASE)
@@ -33,6 +34,30 @@ def parse_range(header: str | None, plain_size: int) -> tuple[int, int] | None:
     if start >= plain_size:
         raise _unsatisfiable(header, plain_size)
     return start, min(int(last) + 1, plain_size) if last else plain_size
+
+
+def parse_part_number(text: str | None, header: str | None) -> int | None:
+    """The part asked for by `partNumber`, from 1; None if the request has none.
+
+    header: its Range, if any. Raises S3Error: InvalidArgument for what is no
+    part number, InvalidRequest for both.
+    """
+    if text is None:
+        return None
+    number = part_number(text)
+    if header is not None:
+        raise S3Error(
+            Fault.InvalidRequest,
+            "Cannot specify both Range header and partNumber query parameter",
+        )
+    return number
+
+
+def no_such_part(number: int, count: int) -> S3Error:
+    """The answer to a read of a part that an object of `count` parts does not have."""
+    return S3Error(
+        Fault.InvalidPartNumber, PartNumberRequested=str(number), ActualPartCount=str(count)
+    )
 
 
 def content_range(start: int, stop: int, plain_size: int) -> str:

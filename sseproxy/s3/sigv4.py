@@ -1,7 +1,7 @@
 """AWS Signature Version 4, both ways: verified for clients, made for the store (protocol.md 3.2).
 
-`parse_claim` (sigv4_claim.py) reads what a request says of itself; `verify` checks it once the
-caller has looked up the secret.
+`claims.parse_claim` reads what a request says of itself; `verify` checks it once the caller has
+looked up the secret.
 
 S3's canonical URI is the path as the client encoded it, encoded once and not normalised. Nearly
 every client sends what it signed, so the wire form is tried first and nothing is decoded. Some
@@ -27,7 +27,6 @@ from sseproxy.s3.sigv4_claim import (
     DATE_FORMAT,
     UNSIGNED_PAYLOAD,
     SigV4Claim,
-    parse_claim,
     parse_date,
 )
 from sseproxy.secret import Secret
@@ -37,7 +36,8 @@ __all__ = [
     "ChunkSigner",
     "RequestSigner",
     "SigV4Claim",
-    "parse_claim",
+    "check_host",
+    "check_skew",
     "signing_key",
     "verify",
 ]
@@ -89,13 +89,7 @@ def verify(
 def _check_time(claim: SigV4Claim, now: datetime) -> None:
     age = now - parse_date(claim.amz_date)
     if claim.expires_s is None:
-        if abs(age) > MAX_SKEW:
-            raise S3Error(
-                Fault.RequestTimeTooSkewed,
-                RequestTime=claim.amz_date,
-                ServerTime=now.strftime(DATE_FORMAT),
-                MaxAllowedSkewMilliseconds=str(MAX_SKEW // timedelta(milliseconds=1)),
-            )
+        check_skew(parse_date(claim.amz_date), claim.amz_date, now)
     elif -age > MAX_SKEW:
         raise S3Error(
             Fault.AccessDenied, "Request is not valid yet", ServerTime=now.strftime(DATE_FORMAT)
@@ -122,7 +116,22 @@ def _check_headers(
             "There were headers present in the request which were not signed",
             HeadersNotSigned=", ".join(unsigned),
         )
-    host = head.host
+    check_host(head.host, refused, allowed)
+
+
+def check_skew(moment: datetime, as_sent: str, now: datetime) -> None:
+    """Raise S3Error(RequestTimeTooSkewed) if clocks differ by more than 15 minutes, either way."""
+    if abs(now - moment) > MAX_SKEW:
+        raise S3Error(
+            Fault.RequestTimeTooSkewed,
+            RequestTime=as_sent,
+            ServerTime=now.strftime(DATE_FORMAT),
+            MaxAllowedSkewMilliseconds=str(MAX_SKEW // timedelta(milliseconds=1)),
+        )
+
+
+def check_host(host: str, refused: Collection[str], allowed: Collection[str]) -> None:
+    """Raise S3Error(AccessDenied) for a Host that is the store's, or not one of the proxy's."""
     if (refused and _is_one_of(host, refused)) or (allowed and not _is_one_of(host, allowed)):
         raise S3Error(Fault.AccessDenied, "The request was signed for another host.")
 

@@ -1,7 +1,6 @@
 """What a request says about its AWS Signature Version 4, in header or query (protocol.md 3.2).
 
-Whatever looks like a signature but is not a well-formed SigV4 one is an error and never taken
-for an anonymous request. `sseproxy.s3.sigv4` verifies the claim.
+`claims` decides that a request carries this signature; `sigv4` verifies the claim.
 """
 
 from __future__ import annotations
@@ -29,9 +28,6 @@ _QUERY_FIELDS = (
     "X-Amz-SignedHeaders",
     "X-Amz-Signature",
 )
-_V4_NAMES = {"x-amz-algorithm", "x-amz-credential", "x-amz-signature", "x-amz-signedheaders"}
-_OTHER_NAMES = {"awsaccesskeyid", "signature", "q-sign-algorithm", "q-ak", "q-signature"}
-_OTHER_SCHEMES = ("AWS", "q-sign-algorithm=")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,47 +52,21 @@ class SigV4Claim:
     session_token: str | None = field(repr=False)
 
 
-def parse_claim(head: RequestHead) -> SigV4Claim | None:
-    """The claim of a request, None if it is anonymous (an empty Authorization is: protocol.md 2.1).
+def from_header(headers: Mapping[str, str], parameters: str) -> SigV4Claim:
+    """The claim of an Authorization header; parameters: what follows the algorithm.
 
-    Raises S3Error: AuthorizationHeaderMalformed, AuthorizationQueryParametersError, AccessDenied
-    (no usable date), InvalidRequest (no payload hash; another scheme than SigV4), InvalidArgument
-    (two mechanisms at once).
+    Raises S3Error: AuthorizationHeaderMalformed, AccessDenied (no usable date), InvalidRequest
+    (no payload hash).
     """
-    authorization = head.headers.get("authorization", "")
-    in_query = bool(head.query) and _asks_in_query(head.query)
-    if not authorization:
-        return _from_query(head) if in_query else None
-    if in_query:
-        raise S3Error(
-            Fault.InvalidArgument,
-            "Only one auth mechanism is allowed: query parameters or the Authorization header.",
-            ArgumentName="Authorization",
-        )
-    return _from_header(head.headers, authorization)
-
-
-def _asks_in_query(query: Mapping[str, str]) -> bool:
-    return any(name.lower() in _OTHER_NAMES | _V4_NAMES for name in query)
-
-
-def _from_header(headers: Mapping[str, str], authorization: str) -> SigV4Claim:
-    scheme, _, rest = authorization.partition(" ")
-    if scheme != ALGORITHM:
-        if scheme.startswith(_OTHER_SCHEMES):
-            raise S3Error(Fault.UnsupportedSignature)
-        raise S3Error(
-            Fault.InvalidArgument, "Unsupported Authorization Type", ArgumentName="Authorization"
-        )
     parts = dict[str, str]()
-    for item in rest.split(","):
+    for item in parameters.split(","):
         name, _, value = item.strip().partition("=")
         if name in parts:
             raise S3Error(Fault.AuthorizationHeaderMalformed)
         parts[name] = value
     if parts.keys() != {"Credential", "SignedHeaders", "Signature"}:
         raise S3Error(Fault.AuthorizationHeaderMalformed)
-    amz_date = headers.get("x-amz-date") or _from_http_date(headers.get("date", ""))
+    amz_date = headers.get("x-amz-date") or from_http_date(headers.get("date", ""))
     try:
         parse_date(amz_date)
     except ValueError:
@@ -119,10 +89,9 @@ def _from_header(headers: Mapping[str, str], authorization: str) -> SigV4Claim:
     )
 
 
-def _from_query(head: RequestHead) -> SigV4Claim:
+def from_query(head: RequestHead) -> SigV4Claim:
+    """The claim of a pre-signed request. Raises S3Error(AuthorizationQueryParametersError)."""
     query, fault = head.query, Fault.AuthorizationQueryParametersError
-    if not _OTHER_NAMES.isdisjoint(name.lower() for name in query):
-        raise S3Error(Fault.UnsupportedSignature)
     names = [unquote_plus(pair.partition("=")[0]) for pair in head.raw_query.split("&")]
     guarded = [name for name in names if name.lower().startswith(("x-amz-", "x-cos-"))]
     if len(guarded) != len(set(guarded)) or not all(query.get(name) for name in _QUERY_FIELDS):
@@ -163,20 +132,9 @@ def _claim(
     fault: Fault,
     expires_s: int | None = None,
 ) -> SigV4Claim:
-    scope = credential.rsplit("/", 4)
-    if len(scope) != 5 or not all(scope) or scope[4] != "aws4_request":
-        raise S3Error(
-            fault,
-            "The Credential is malformed; expecting "
-            "<YOUR-AKID>/YYYYMMDD/REGION/SERVICE/aws4_request.",
-        )
-    access_key, date, region, service, _ = scope
-    if not (credential + signed_headers + signature + payload_hash).isascii():
+    if not (signed_headers + signature + payload_hash).isascii():
         raise S3Error(fault)
-    if service != "s3":
-        raise S3Error(fault, "Incorrect service in the Credential; this endpoint belongs to s3.")
-    if date != amz_date[:8]:
-        raise S3Error(fault, "The date of the Credential is not the date of X-Amz-Date.")
+    access_key, date, region, service = parse_credential(credential, amz_date, fault)
     return SigV4Claim(
         access_key=access_key,
         date=date,
@@ -190,6 +148,29 @@ def _claim(
         payload_hash=payload_hash,
         session_token=session_token or None,
     )
+
+
+def parse_credential(credential: str, amz_date: str, fault: Fault) -> tuple[str, str, str, str]:
+    """(access key, date, region, service) of a Credential whose scope is S3's and of that day.
+
+    Raises S3Error with the fault given.
+    """
+    scope = credential.rsplit("/", 4)
+    # Only the region may be empty: clients of MinIO's admin API sign so.
+    if len(scope) != 5 or not all(scope[:2] + scope[3:]) or scope[4] != "aws4_request":
+        raise S3Error(
+            fault,
+            "The Credential is malformed; expecting "
+            "<YOUR-AKID>/YYYYMMDD/REGION/SERVICE/aws4_request.",
+        )
+    access_key, date, region, service, _ = scope
+    if not credential.isascii():
+        raise S3Error(fault)
+    if service != "s3":
+        raise S3Error(fault, "Incorrect service in the Credential; this endpoint belongs to s3.")
+    if date != amz_date[:8]:
+        raise S3Error(fault, "The date of the Credential is not the date of X-Amz-Date.")
+    return access_key, date, region, service
 
 
 @lru_cache(maxsize=64)
@@ -206,7 +187,8 @@ def parse_date(amz_date: str) -> datetime:
     return datetime(int(date[:4]), month, day, hour, minute, second, tzinfo=UTC)
 
 
-def _from_http_date(value: str) -> str:
+def from_http_date(value: str) -> str:
+    """An HTTP date as yyyymmddThhmmssZ; "" for what is none."""
     try:
         date = parsedate_to_datetime(value)
         # "-0000", which botocore sends, is UTC too but comes out naive (RFC 5322, 3.3).

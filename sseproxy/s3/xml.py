@@ -84,6 +84,11 @@ class Entry:
         return int(text) if text.isascii() and text.isdigit() and len(text) <= 19 else None
 
     @property
+    def tells_metadata(self) -> bool:
+        """The store's metadata listing says what metadata the object has, be it none."""
+        return next(children(self._element, "UserMetadata"), None) is not None
+
+    @property
     def metadata(self) -> dict[str, str]:
         """What the store's metadata listing says, by lower-case name; {} if it has none."""
         return {
@@ -139,7 +144,7 @@ class Listing:
 
     def to_bytes(self) -> bytes:
         """The document with what was set."""
-        return _serialise(self._root)
+        return serialise(self._root)
 
 
 def drop_bucket(body: bytes, name: str) -> bytes:
@@ -152,7 +157,7 @@ def drop_bucket(body: bytes, name: str) -> bytes:
         for bucket in list(children(holder, "Bucket")):
             if text_of(bucket, "Name") == name:
                 _remove(bucket)
-    return _serialise(root)
+    return serialise(root)
 
 
 def copy_result(
@@ -217,6 +222,12 @@ def delete_request(items: Iterable[DeleteItem], *, quiet: bool) -> bytes:
 
 
 def _delete_item(element: etree._Element) -> DeleteItem:
+    names = [child.tag for child in element]
+    # The document goes on as it came: nothing in it may be read in two ways.
+    if len(set(names)) < len(names) or any(
+        len(child) or not isinstance(child.tag, str) for child in element
+    ):
+        raise S3Error(Fault.MalformedXML)
     key = text_of(element, "Key")
     if not key:
         raise S3Error(Fault.MalformedXML)
@@ -246,7 +257,8 @@ def _parse(body: bytes, *roots: str) -> etree._Element:
     return root
 
 
-def _serialise(root: etree._Element) -> bytes:
+def serialise(root: etree._Element) -> bytes:
+    """A document that was read, as it is now."""
     return XML_DECLARATION + etree.tostring(root, encoding="UTF-8")
 
 

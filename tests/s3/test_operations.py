@@ -82,7 +82,7 @@ def test_nothing_is_an_operation_that_s3_has_not() -> None:
         ("HEAD", OBJECT, {"partNumber": "1"}, {}, "HeadObject"),
         ("HEAD", OBJECT, {"uploadId": "1"}, {}, "UnknownObjectRead"),
         ("GET", BUCKET, {"list-type": "2", "prefix": "", "metadata": "true"}, {}, "ListObjectsV2"),
-        ("GET", BUCKET, {"list-type": "3"}, {}, "UnknownBucketRead"),
+        ("GET", BUCKET, {"list-type": "3"}, {}, "ListObjects"),
         ("GET", BUCKET, {"events": "x"}, {}, "UnknownBucketRead"),
         ("HEAD", BUCKET, {"acl": ""}, {}, "UnknownBucketRead"),
         ("PUT", BUCKET, {"newthing": ""}, {}, "UnknownBucketWrite"),

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sseproxy.s3.faults import Fault, S3Error
-from sseproxy.s3.ranges import content_range, parse_range
+from sseproxy.s3.ranges import content_range, no_such_part, parse_part_number, parse_range
 
 
 @pytest.mark.parametrize(
@@ -80,3 +80,34 @@ def test_any_header_is_a_range_or_none_or_unsatisfiable(header: str, size: int) 
 
 def test_content_range_is_inclusive() -> None:
     assert content_range(2, 6, 10) == "bytes 2-5/10"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"), [(None, None), ("1", 1), ("10000", 10_000), ("007", 7)]
+)
+def test_part_numbers(text: str | None, expected: int | None) -> None:
+    assert parse_part_number(text, None) == expected
+
+
+@pytest.mark.parametrize(
+    "text", ["", "0", "-1", "+1", "10001", "1.0", "x", " 1", "1\n", "\u0661", "9" * 5000]
+)
+def test_what_is_no_part_number(text: str) -> None:
+    for header in (None, "bytes=0-1"):
+        with pytest.raises(S3Error) as caught:
+            parse_part_number(text, header)
+        assert caught.value.fault is Fault.InvalidArgument
+        assert caught.value.fields == {"ArgumentName": "partNumber", "ArgumentValue": text[:32]}
+
+
+def test_a_part_and_a_range_are_one_too_many() -> None:
+    assert parse_part_number(None, "bytes=0-1") is None
+    with pytest.raises(S3Error) as caught:
+        parse_part_number("1", "bytes=0-1")
+    assert caught.value.fault is Fault.InvalidRequest
+
+
+def test_a_part_that_is_not_there() -> None:
+    error = no_such_part(5, 4)
+    assert (error.status, error.code) == (416, "InvalidPartNumber")
+    assert error.fields == {"PartNumberRequested": "5", "ActualPartCount": "4"}

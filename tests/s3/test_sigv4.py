@@ -14,6 +14,7 @@ from botocore.credentials import Credentials
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sseproxy.s3.claims import parse_claim
 from sseproxy.s3.faults import S3Error
 from sseproxy.s3.request import RequestHead, encode_key, encode_query, make_head
 from sseproxy.s3.sigv4 import (
@@ -21,7 +22,6 @@ from sseproxy.s3.sigv4 import (
     ChunkSigner,
     RequestSigner,
     SigV4Claim,
-    parse_claim,
     signing_key,
     verify,
 )
@@ -61,7 +61,7 @@ def head_of(method: str, target: str, headers: Mapping[str, str]) -> RequestHead
 
 def check(head: RequestHead, *, now: datetime = NOW, **options: tuple[str, ...]) -> ChunkSigner:
     claim = parse_claim(head)
-    assert claim is not None
+    assert isinstance(claim, SigV4Claim)
     return verify(claim, head, SECRET, now=now, **options)
 
 
@@ -373,13 +373,16 @@ class TestAnonymous:
     @pytest.mark.parametrize(
         ("target", "headers", "code"),
         [
-            ("/k", {"authorization": "AWS AKID:c2ln"}, "InvalidRequest"),
+            ("/k", {"authorization": "AWS AKID"}, "InvalidArgument"),
+            ("/k", {"authorization": "AWS AKID:c2ln"}, "AccessDenied"),
+            ("/k", {"authorization": "AWS3 AKID:c2ln"}, "InvalidRequest"),
             ("/k", {"authorization": "AWS4-ECDSA-P256-SHA256 Credential=a"}, "InvalidRequest"),
             ("/k", {"authorization": "q-sign-algorithm=sha1&q-ak=a"}, "InvalidRequest"),
             ("/k", {"authorization": "Bearer x"}, "InvalidArgument"),
             ("/k", {"authorization": "AWS4-HMAC-SHA256"}, "AuthorizationHeaderMalformed"),
-            ("/k?AWSAccessKeyId=a&Signature=b&Expires=1", {}, "InvalidRequest"),
-            ("/k?Signature=b", {}, "InvalidRequest"),
+            ("/k?Signature=b", {}, "AccessDenied"),
+            ("/k?signature=b&expires=1&awsaccesskeyid=a", {}, "AccessDenied"),
+            ("/k?Signature=b&X-Amz-Signature=b", {}, "InvalidArgument"),
             ("/k?q-sign-algorithm=sha1&q-ak=a", {}, "InvalidRequest"),
             ("/k?X-Amz-Signature=b", {}, "AuthorizationQueryParametersError"),
             ("/k?X-Amz-Algorithm=AWS4-HMAC-SHA256", {}, "AuthorizationQueryParametersError"),

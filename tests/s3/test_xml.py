@@ -27,6 +27,7 @@ def test_entries_of_a_listing() -> None:
     assert (first.key, first.etag, first.size) == ("a b/ü", "sealed", 65616)
     assert first.last_modified == "2026-01-01T00:00:00.000Z"
     assert first.metadata == {"x-amz-meta-sseproxy": "env", "empty": ""}
+    assert (first.tells_metadata, second.tells_metadata) == (True, False)
     assert (first.version_id, first.is_delete_marker) == (None, False)
     assert (second.key, second.etag, second.size, second.metadata) == ("plain", "", None, {})
 

@@ -29,7 +29,8 @@ from sseproxy.errors import (
     RecordConflict,
     RootKeyError,
 )
-from sseproxy.keys.keyring import load_keyring, open_keyring, seal_keyring
+from sseproxy.keys.keyring import load_keyring
+from sseproxy.keys.keyring_record import open_keyring, seal_keyring
 from sseproxy.keys.model import (
     KEYRING_NAME,
     Keyring,

@@ -1,88 +1,37 @@
-"""The keyring: sealed under the root key in the store, held and kept fresh by every worker."""
+"""Keyring and settings as every worker holds them: read from the store, kept fresh, changed."""
 
 from __future__ import annotations
 
-import base64
-import json
+import asyncio
 import math
+import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any, Generic, TypeVar
 
 from sseproxy.errors import (
     FormatError,
     KeyManagementError,
-    KeyringConflict,
     KeyringMissing,
     KeyringStale,
     KeyUnavailable,
-    RootKeyError,
+    RecordConflict,
     SseProxyError,
 )
-from sseproxy.format.record import RecordType, open_record, record_key_version, seal_record
 from sseproxy.keys.epochs import EpochMemory
-from sseproxy.keys.model import (
-    KEY_BYTES,
-    KEYRING_ID_BYTES,
-    KEYRING_NAME,
-    Keyring,
-    RecordStore,
-    settings_name,
-)
+from sseproxy.keys.keyring_record import open_keyring
+from sseproxy.keys.model import KEYRING_NAME, Keyring, RecordStore, settings_name
 from sseproxy.keys.rootkey import RootKey
-from sseproxy.keys.settings import Settings, open_settings
-from sseproxy.secret import Secret
+from sseproxy.keys.settings import Settings, open_settings, seal_settings
 
-SETTINGS_REFRESH_S = 5.0
+SETTINGS_REFRESH_S = 4.0  # so that a change is seen everywhere within 5 s
 KEYRING_REFRESH_S = 30.0
 SETTINGS_MAX_AGE_S = 30.0
 KEYRING_MAX_AGE_S = 60.0
+UPDATE_ATTEMPTS = 20
 
-_FIELDS = {"attribute", "epoch", "etag_key", "id", "master", "name_key"}
-_TIME = "%Y-%m-%dT%H:%M:%SZ"
 _T = TypeVar("_T")
-
-
-def seal_keyring(keyring: Keyring, root: RootKey) -> bytes:
-    """The keyring's record, sealed under the root key (format.md 5)."""
-    document = {
-        "attribute": _encode_versions(
-            keyring.attribute, keyring.attribute_created, keyring.active_attribute
-        ),
-        "epoch": keyring.epoch,
-        "etag_key": _encode_key(keyring.etag_key),
-        "id": keyring.id.hex(),
-        "master": _encode_versions(keyring.master, keyring.master_created, keyring.active_master),
-        "name_key": _encode_key(keyring.name_key),
-    }
-    payload = json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
-    return seal_record(payload, root.key, root.id, RecordType.KEYRING, KEYRING_NAME)
-
-
-def open_keyring(record: bytes, root: RootKey) -> Keyring:
-    """The keyring in a record, which must be the one that the root key belongs to.
-
-    Raises RootKeyError if another root key sealed it, IntegrityError for altered bytes,
-    KeyringConflict if it is another keyring, FormatError for a payload of an unknown kind.
-    """
-    if record_key_version(record) != root.id:
-        raise RootKeyError(
-            f"the store's keyring was sealed with root key {record_key_version(record):08x}, "
-            f"and the one given is {root.id:08x}: restore the right root key"
-        )
-    payload = open_record(record, lambda _: root.key, RecordType.KEYRING, KEYRING_NAME)
-    try:
-        keyring = _decode(json.loads(payload))
-    except (ValueError, TypeError, KeyError, AttributeError):
-        raise FormatError("the keyring holds what this version does not know") from None
-    if keyring.id != root.keyring_id:
-        raise KeyringConflict(
-            f"the store holds keyring {keyring.id.hex()}, "
-            f"and the root key belongs to {root.keyring_id.hex()}"
-        )
-    return keyring
 
 
 async def load_keyring(store: RecordStore, root: RootKey) -> Keyring:
@@ -98,11 +47,17 @@ async def load_keyring(store: RecordStore, root: RootKey) -> Keyring:
 
 async def load_settings(store: RecordStore, keyring: Keyring) -> Settings:
     """The settings index of a keyring: as open_settings; KeyringMissing if there is none."""
+    settings, _ = await _load_settings(store, keyring)
+    return settings
+
+
+async def _load_settings(store: RecordStore, keyring: Keyring) -> tuple[Settings, str]:
+    """The settings and the ETag of their record."""
     record = await store.get(settings_name(keyring.id))
     if record is None:
         # Never "nothing set": that would turn off what was set.
         raise KeyringMissing(f"{settings_name(keyring.id)} is not in the system bucket: restore it")
-    return open_settings(record.data, keyring)
+    return open_settings(record.data, keyring), record.etag
 
 
 @dataclass(slots=True)
@@ -134,6 +89,8 @@ class KeyringService:
         self._clock = clock
         self._keyring: _Held[Keyring] | None = None
         self._settings: _Held[Settings] | None = None
+        # An answer that is older than a change of our own would look like a playback.
+        self._settings_turn = asyncio.Lock()
 
     async def start(self) -> Keyring:
         """Load both; raises whatever is wrong with either (the process must not serve)."""
@@ -178,6 +135,36 @@ class KeyringService:
             raise KeyringStale("the settings have not been loaded yet")
         return self._settings.value
 
+    async def refresh_settings(self) -> Settings:
+        """Read the settings now. Raises what is wrong with them, and holds what it held."""
+        await self._refresh_settings()
+        return self.settings
+
+    async def update_settings(self, change: Callable[[Settings], Settings]) -> Settings:
+        """Apply a change to the settings as they are in the store, and write them back.
+
+        change: from the newest settings to those of the next epoch (`Settings.with_bucket`), or
+        to the same, which writes nothing; it runs again when another worker was faster, so it
+        must have no effect of its own. It may raise to give up. Returns what is held from now
+        on. Raises KeyringStale as `for_writing` and for a record that is gone or not to be
+        trusted, RecordConflict after too many others were faster, StoreError: then the change may
+        or may not have been made.
+        """
+        self.for_writing()
+        async with self._settings_turn:
+            for attempt in range(UPDATE_ATTEMPTS):
+                etag = await self._read_to_change()
+                changed = change(self.settings)
+                if changed == self.settings:
+                    return changed
+                try:
+                    await self._write_settings(changed, etag)
+                except RecordConflict:
+                    await asyncio.sleep(random.uniform(0, 0.01 * (attempt + 1)))  # noqa: S311  # only to be apart
+                else:
+                    return changed
+        raise RecordConflict("the settings index keeps changing; try again")
+
     @property
     def keyring_age_s(self) -> float:
         """Seconds since the keyring was asked for; infinite if not loaded or contradicted."""
@@ -202,83 +189,45 @@ class KeyringService:
         self._keyring = _Held(keyring, asked_s)
 
     async def _refresh_settings(self) -> None:
+        async with self._settings_turn:
+            await self._read_settings()
+
+    async def _read_settings(self) -> str:
+        """Hold what the store has now; returns the ETag of the record."""
         asked_s = self._clock()
         try:
-            settings = await self._open_settings()
+            settings, etag = await self._open_settings()
             self._epochs.check("settings", settings.epoch)
         except (KeyManagementError, FormatError):
             _distrust(self._settings)
             raise
         self._settings = _Held(settings, asked_s)
+        return etag
 
-    async def _open_settings(self) -> Settings:
+    async def _read_to_change(self) -> str:
         try:
-            return await load_settings(self._store, self.for_reading())
+            return await self._read_settings()
+        except (KeyManagementError, FormatError) as error:
+            raise KeyringStale(f"the settings can't be changed: {error}") from error
+
+    async def _write_settings(self, settings: Settings, etag: str) -> None:
+        """Write over the record with that ETag, and hold what was written."""
+        keyring, asked_s = self.for_reading(), self._clock()
+        data = seal_settings(settings, keyring)
+        await self._store.put(settings_name(keyring.id), data, if_match=etag)
+        self._epochs.check("settings", settings.epoch)
+        self._settings = _Held(settings, asked_s)
+
+    async def _open_settings(self) -> tuple[Settings, str]:
+        try:
+            return await _load_settings(self._store, self.for_reading())
         except KeyUnavailable:
             # Written by a worker that already has a newer attribute key.
             await self._refresh_keyring()
-            return await load_settings(self._store, self.for_reading())
+            return await _load_settings(self._store, self.for_reading())
 
 
 def _distrust(held: _Held[Any] | None) -> None:
     """No more writes on what was held: the store answered, and contradicts it."""
     if held is not None:
         held.at_s = -math.inf
-
-
-def _encode_key(key: Secret) -> str:
-    return base64.b64encode(key.reveal()).decode()
-
-
-def _encode_versions(
-    keys: Mapping[int, Secret], created: Mapping[int, datetime], active: int
-) -> dict[str, Any]:
-    versions = {
-        str(version): {"created": created[version].strftime(_TIME), "key": _encode_key(key)}
-        for version, key in keys.items()
-    }
-    return {"active": active, "versions": versions}
-
-
-def _decode(document: Any) -> Keyring:
-    if set(document) != _FIELDS or len(document["id"]) != 2 * KEYRING_ID_BYTES:
-        raise ValueError
-    master, master_created = _decode_versions(document["master"])
-    attribute, attribute_created = _decode_versions(document["attribute"])
-    return Keyring(
-        id=bytes.fromhex(document["id"]),
-        epoch=_decode_number(document["epoch"]),
-        master=master,
-        active_master=document["master"]["active"],
-        master_created=master_created,
-        attribute=attribute,
-        active_attribute=document["attribute"]["active"],
-        attribute_created=attribute_created,
-        name_key=_decode_key(document["name_key"]),
-        etag_key=_decode_key(document["etag_key"]),
-    )
-
-
-def _decode_versions(document: Any) -> tuple[dict[int, Secret], dict[int, datetime]]:
-    keys: dict[int, Secret] = {}
-    created: dict[int, datetime] = {}
-    for text, entry in document["versions"].items():
-        version = _decode_number(int(text))
-        keys[version] = _decode_key(entry["key"])
-        created[version] = datetime.strptime(entry["created"], _TIME).replace(tzinfo=UTC)
-    if _decode_number(document["active"]) not in keys:
-        raise ValueError
-    return keys, created
-
-
-def _decode_number(value: Any) -> int:
-    if type(value) is not int or not 1 <= value < 2**32:
-        raise ValueError
-    return value
-
-
-def _decode_key(text: str) -> Secret:
-    key = base64.b64decode(text, validate=True)
-    if len(key) != KEY_BYTES:
-        raise ValueError
-    return Secret(key)

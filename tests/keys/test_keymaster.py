@@ -30,7 +30,8 @@ from sseproxy.format.envelope import (
 from sseproxy.format.names import ObjectName
 from sseproxy.keys import customer as customer_module
 from sseproxy.keys.keymaster import Keymaster
-from sseproxy.keys.keyring import KeyringService, seal_keyring
+from sseproxy.keys.keyring import KeyringService
+from sseproxy.keys.keyring_record import seal_keyring
 from sseproxy.keys.model import KEYRING_NAME, Keyring, new_keyring, settings_name
 from sseproxy.keys.rootkey import RootKey
 from sseproxy.keys.settings import first_settings, seal_settings

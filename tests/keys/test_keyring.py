@@ -23,18 +23,20 @@ from sseproxy.errors import (
 )
 from sseproxy.format.record import RecordType, open_record, seal_record
 from sseproxy.keys import epochs as epochs_module
+from sseproxy.keys.bucket_settings import BucketSettings
 from sseproxy.keys.epochs import EpochMemory
 from sseproxy.keys.keyring import (
     KEYRING_REFRESH_S,
     KeyringService,
     load_keyring,
     load_settings,
-    open_keyring,
-    seal_keyring,
 )
+from sseproxy.keys.keyring_record import open_keyring, seal_keyring
 from sseproxy.keys.model import KEYRING_NAME, Keyring, new_key, new_keyring, settings_name
 from sseproxy.keys.rootkey import RootKey
 from sseproxy.keys.settings import Settings, first_settings, open_settings, seal_settings
+from sseproxy.s3.bucket_encryption import BucketEncryption
+from sseproxy.s3.sse import SseMode
 from sseproxy.secret import Secret
 from tests.keys.records import MemoryRecords
 
@@ -42,6 +44,7 @@ ID = bytes(range(16))
 ROOT = RootKey(Secret(bytes(32)), ID, pending=False)
 CREATED = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 SETTINGS_NAME = settings_name(ID)
+PHOTOS = BucketSettings(BucketEncryption(SseMode.SSE_COS), epoch=2)
 
 
 @pytest.fixture
@@ -314,7 +317,7 @@ async def test_a_rotation_is_picked_up(service, store, clock, keyring):
 
 async def test_settings_under_a_newer_attribute_key_fetch_the_keyring(service, store, keyring):
     later = rotated(keyring)
-    changed = replace(first_settings(ID), epoch=2, buckets={"b": {}})
+    changed = replace(first_settings(ID), epoch=2, buckets={"b": PHOTOS})
     store.records[KEYRING_NAME] = seal_keyring(later, ROOT)
     store.records[SETTINGS_NAME] = seal_settings(changed, later)
     await service.refresh()
@@ -362,7 +365,7 @@ async def test_a_lower_epoch_of_the_keyring_is_refused(service, store, clock, ke
 
 async def test_a_lower_epoch_of_the_settings_is_refused(service, store, keyring):
     older = store.records[SETTINGS_NAME]
-    changed = Settings(ID, 2, {"b": {"mode": "sse-cos"}}, {}, {})
+    changed = Settings(ID, 2, {"b": PHOTOS}, {}, {})
     store.records[SETTINGS_NAME] = seal_settings(changed, keyring)
     await service.refresh()
     store.records[SETTINGS_NAME] = older

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+import aiohttp
+
 from sseproxy.config.model import BucketRule, Config
 from sseproxy.errors import ConfigError, IntegrityError, SseProxyError, StoreError
 from sseproxy.keys.create import RootKeySource, create_or_resume
@@ -24,7 +26,9 @@ from sseproxy.listening import listening
 from sseproxy.metrics import Metrics
 from sseproxy.proxy.buffers import BufferPool
 from sseproxy.proxy.cache import AttributeCache
-from sseproxy.proxy.exchange import Client, Limits, Services, StoreLimits
+from sseproxy.proxy.credentials import MAX_LOOKUPS, CredentialHook
+from sseproxy.proxy.exchange import Client, CredentialSource, Limits, Services, StoreLimits
+from sseproxy.proxy.manifests import Manifests
 from sseproxy.proxy.policy import ALL_MODES, BucketPolicy, Policies
 from sseproxy.s3.addressing import Addressing
 from sseproxy.s3.sse import SseMode
@@ -76,6 +80,37 @@ async def open_store(config: Config, metrics: Metrics) -> AsyncIterator[ObjectSt
         await pool.close()
 
 
+@contextlib.asynccontextmanager
+async def open_hook(config: Config, metrics: Metrics) -> AsyncIterator[CredentialHook | None]:
+    """The credential hook of a configuration, None without one; its connections closed at the end.
+
+    Raises ConfigError for a CA file that can't be used.
+    """
+    hook = config.credential_hook
+    if hook is None:
+        yield None
+        return
+    with _naming("credential_hook.ca", hook.ca):
+        context = ssl.create_default_context(cafile=hook.ca)
+    connector = aiohttp.TCPConnector(ssl=context, limit=MAX_LOOKUPS)
+    jar = aiohttp.DummyCookieJar()
+    async with aiohttp.ClientSession(connector=connector, cookie_jar=jar) as session:
+        source = CredentialHook(
+            session,
+            hook.url,
+            metrics=metrics,
+            clock=lambda: datetime.now(UTC),
+            bearer=hook.secret,
+            timeout_s=hook.timeout_s,
+            cache_s=hook.cache_s,
+            refused_store_keys={config.service_account.access_key},
+        )
+        try:
+            yield source
+        finally:
+            await source.close()
+
+
 def service_credential(config: Config) -> StoreCredential:
     """The store key of the proxy itself."""
     return StoreCredential(config.service_account.access_key, config.service_account.secret)
@@ -117,7 +152,7 @@ async def serve(
     Raises before it listens: UnsafeStore, KeyManagementError, StoreError, ConfigError.
     """
     metrics, tls = Metrics(), _tls_context(config)
-    async with open_store(config, metrics) as store:
+    async with open_store(config, metrics) as store, open_hook(config, metrics) as hook:
         system = system_bucket(config, store)
         if create:
             await system.ensure_bucket()
@@ -134,7 +169,7 @@ async def serve(
         keys = KeyringService(system, root, epochs=epochs)
         await keys.start()
         _watch_keys(metrics, keys)
-        services = build_services(config, store, keys, metrics, quirks)
+        services = build_services(config, store, keys, metrics, quirks, credential_source=hook)
         if config.default_encryption == "none" and not config.buckets:
             log.warning("default_encryption is none: only writes that ask for it are encrypted")
         async with _background(_refresh(keys, metrics)), _listen(config, services, tls) as urls:
@@ -155,6 +190,7 @@ def build_services(
     metrics: Metrics,
     quirks: Quirks,
     *,
+    credential_source: CredentialSource | None = None,
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> Services:
     """What handlers work with, from the configuration and its parts."""
@@ -168,14 +204,21 @@ def build_services(
         metrics=metrics,
         system_bucket=config.system_bucket,
         service_credential=service_credential(config),
+        records=system_bucket(config, store),
         clock=clock,
         cache=AttributeCache(metrics, config.limits.attribute_cache),
+        manifests=Manifests(system_bucket(config, store), keys, metrics),
         buffers=BufferPool(),
+        credential_source=credential_source,
+        allow_sigv2=config.allow_sigv2,
         refused_hosts=_store_hosts(config.store_host),
         accepted_hosts=frozenset(config.hosts),
         trusted_proxies=_trust(config.trusted_proxies),
         allow_insecure_ssec=config.allow_insecure_ssec,
+        administrators=frozenset(config.administrators),
+        passes_store_paths=config.store_paths == "pass",
         exact_listing=config.listing == "exact",
+        metadata_listing=quirks.metadata_listing,
         store_limits=StoreLimits(
             folds_slashes=not quirks.double_slash,
             folds_leading_slash=not quirks.leading_slash,
@@ -197,9 +240,9 @@ def build_services(
 def _clients(config: Config) -> dict[str, Client]:
     clients = {}
     for entry in config.credentials:
-        access_key, secret = entry.store_pair
+        credential = StoreCredential(*entry.store_pair, entry.token_at_store)
         clients[entry.access_key] = Client(
-            entry.access_key, entry.secret, StoreCredential(access_key, secret)
+            entry.access_key, entry.secret, credential, entry.session_token
         )
     return clients
 
@@ -225,7 +268,14 @@ def _policy(rule: BucketRule, default: SseMode) -> BucketPolicy:
 
 def _trust(networks: list[str]) -> Callable[[str], bool]:
     trusted = [ipaddress.ip_network(network) for network in networks]
-    return lambda peer: any(ipaddress.ip_address(peer) in network for network in trusted)
+
+    def is_trusted(peer: str) -> bool:
+        address = ipaddress.ip_address(peer)
+        # What a socket of both families calls an IPv4 peer.
+        mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+        return any((mapped or address) in network for network in trusted)
+
+    return is_trusted
 
 
 def _store_hosts(host: str) -> frozenset[str]:

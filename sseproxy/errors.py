@@ -5,6 +5,7 @@
     ├── FormatError                 stored bytes that are not what format v1 allows
     │   ├── UnknownVersion          a format version this reader does not know
     │   └── IntegrityError          authentication failed: altered, cut, swapped or foreign bytes
+    │       └── ManifestMissing     a multipart object without the list of its parts
     ├── KeyManagementError
     │   ├── RootKeyError            the root key is missing, malformed, or not this keyring's
     │   ├── KeyringMissing          a keyring was expected and the store has none
@@ -63,12 +64,19 @@ class IntegrityError(FormatError):
     """Stored bytes failed authentication.
 
     reason: one word, the label of the metric: segment, trailer, envelope, header, record,
-    truncated, size, commitment, plaintext.
+    truncated, size, commitment, plaintext, manifest.
     """
 
     def __init__(self, reason: str, message: str) -> None:
         self.reason = reason
         super().__init__(message)
+
+
+class ManifestMissing(IntegrityError):
+    """The manifest of a multipart object is not there, or none that is fits the object."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__("manifest", message)
 
 
 class KeyManagementError(SseProxyError):

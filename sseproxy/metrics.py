@@ -102,6 +102,18 @@ class Metrics:
             ["reason"],
             registry=r,
         )
+        self.credential_hook_requests = Counter(
+            "sseproxy_credential_hook_requests",
+            "Requests to the credential hook: found, unknown, failed.",
+            ["result"],
+            registry=r,
+        )
+        self.credential_hook_seconds = Histogram(
+            "sseproxy_credential_hook_seconds",
+            "Time of a request to the credential hook.",
+            buckets=_SECONDS,
+            registry=r,
+        )
         self.integrity_failures = Counter(
             "sseproxy_integrity_failures",
             "Stored bytes that failed authentication: altered, cut, swapped or foreign.",

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import os
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, BinaryIO
 
-from sseproxy.errors import ConfigError, FormatError, IntegrityError, KeyUnavailable, RootKeyError
+from sseproxy.errors import ConfigError, FormatError, IntegrityError
 from sseproxy.format.attributes import Attributes
-from sseproxy.format.derive import customer_upper_key
 from sseproxy.format.envelope import Envelope, Mode, open_attributes, unwrap_dek
 from sseproxy.format.header import (
     HEADER_BYTES,
@@ -24,21 +21,18 @@ from sseproxy.format.header import (
 )
 from sseproxy.format.layout import (
     TRAILER_BYTES,
-    needs_trailer,
     object_header,
-    sealed_object_size,
     sealed_part_size,
     window,
 )
-from sseproxy.format.names import ObjectName
+from sseproxy.format.manifest import Manifest
+from sseproxy.format.names import ObjectName, manifest_folder
+from sseproxy.format.record import RecordType, open_record
 from sseproxy.format.segments import PartOpener
 from sseproxy.format.trailer import open_trailer
-from sseproxy.keys.customer import check_customer_key
-from sseproxy.keys.keyring import open_keyring
 from sseproxy.keys.model import Keyring
-from sseproxy.keys.rootkey import RootKey, read_root_key
+from sseproxy.offline_keys import read_keyring, upper_key_of
 from sseproxy.s3.headers import RESERVED_METADATA
-from sseproxy.secret import Secret
 
 _SEGMENTS = 16
 _MAX_ENVELOPE_FILE_BYTES = 64 * 1024
@@ -46,12 +40,16 @@ _MAX_ENVELOPE_FILE_BYTES = 64 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """Files: the raw object, the root key, the keyring record, the customer key (SSE-C)."""
+    """Files: the raw object, the root key, the keyring record, the customer key (SSE-C).
+
+    manifest: the record of a multipart object, under the last component of its name in the store.
+    """
 
     raw: Path
     root_key: Path
     keyring: Path
     customer_key: Path | None = None
+    manifest: Path | None = None
 
 
 def is_raw_object(argument: str) -> bool:
@@ -95,73 +93,142 @@ def describe(encoded: str) -> list[tuple[str, str]]:
 
 
 def describe_raw(path: Path) -> list[tuple[str, str]]:
-    """What the header of a raw object says without any key, as (name, value) rows.
+    """What the headers of a raw object say without any key, as (name, value) rows.
 
     Raises FormatError if it is no encrypted object, OSError.
     """
     with path.open("rb") as raw:
-        header = Header.parse(raw.read(HEADER_BYTES))
         stored = os.fstat(raw.fileno()).st_size
+        headers = _walk(raw, stored)
+    first = headers[0]
     rows = [
         ("format version", str(VERSION)),
-        ("part number", str(header.part_number)),
-        ("trailer", "yes" if header.has_trailer else "no"),
-        ("plain size", f"{header.plain_length} (as the header says)"),
-        ("stored size", _stored_size(stored, header)),
+        ("part number", str(first.part_number)),
+        ("trailer", "yes" if first.has_trailer else "no"),
+        ("plain size", f"{sum(header.plain_length for header in headers)} (as the header says)"),
+        ("stored size", _stored_size(stored, sum(map(_sealed_size, headers)))),
     ]
+    if len(headers) > 1:
+        rows[1] = ("parts", f"{len(headers)}, by their headers")
     return [*rows, ("mode and key ids", f"in the object's metadata {RESERVED_METADATA}")]
 
 
-def _stored_size(stored: int, header: Header) -> str:
-    should_be = sealed_part_size(header.plain_length) + TRAILER_BYTES * header.has_trailer
+def _walk(raw: BinaryIO, stored: int) -> list[Header]:
+    """The headers of the parts that follow each other from the start, as far as there are any."""
+    headers, place = [Header.parse(raw.read(HEADER_BYTES))], 0
+    while (place := place + _sealed_size(headers[-1])) < stored:
+        raw.seek(place)
+        try:
+            headers.append(Header.parse(raw.read(HEADER_BYTES)))
+        except FormatError:
+            break
+    return headers
+
+
+def _sealed_size(header: Header) -> int:
+    return sealed_part_size(header.plain_length) + TRAILER_BYTES * header.has_trailer
+
+
+def _stored_size(stored: int, should_be: int) -> str:
     return f"{stored} ({'as it must be' if stored == should_be else f'WRONG: not {should_be}'})"
+
+
+@dataclass(frozen=True, slots=True)
+class _Sealed:
+    """What the keyring tells of an object. headers: of its parts, in order."""
+
+    envelope: Envelope
+    keyring: Keyring
+    name: ObjectName
+    attributes: Attributes
+    headers: list[Header]
+
+    @property
+    def plain_size(self) -> int:
+        return sum(header.plain_length for header in self.headers)
+
+    @property
+    def sealed_size(self) -> int:
+        return sum(map(_sealed_size, self.headers))
+
+
+def _look(sources: Sources, encoded: str, bucket: str, key: str) -> _Sealed:
+    envelope, name = Envelope.decode(encoded), ObjectName(bucket, key)
+    keyring = read_keyring(sources.keyring, sources.root_key, envelope)
+    attributes = _attributes(envelope, keyring, name)
+    if attributes.plain_size is not None:
+        headers = [object_header(attributes.plain_size, envelope.part_salt)]
+        return _Sealed(envelope, keyring, name, attributes, headers)
+    manifest = _manifest(sources, envelope, keyring, attributes)
+    manifest.check(name, envelope.data_id)
+    attributes = attributes.merged(Attributes(etag=manifest.etag, checksums=manifest.checksums))
+    headers = [manifest.header(index) for index in range(len(manifest.parts))]
+    return _Sealed(envelope, keyring, name, attributes, headers)
+
+
+def _manifest(
+    sources: Sources, envelope: Envelope, keyring: Keyring, attributes: Attributes
+) -> Manifest:
+    assert attributes.manifest_id is not None, "there is no plain size"
+    folder = manifest_folder(attributes.manifest_id)
+    if sources.manifest is None:
+        raise ConfigError(
+            f"a multipart object needs its manifest: a record below {folder} in the system bucket"
+        )
+    full_name = folder + sources.manifest.name
+    data = sources.manifest.read_bytes()
+    try:
+        payload = open_record(
+            data, lambda _: keyring.ak(envelope.data_ak_version), RecordType.MANIFEST, full_name
+        )
+    except IntegrityError as error:
+        raise IntegrityError(
+            error.reason, f"{error}; does the file have the name that the record has in the store?"
+        ) from None
+    return Manifest.decode(payload)
 
 
 def describe_sealed(sources: Sources, encoded: str, bucket: str, key: str) -> list[tuple[str, str]]:
     """Sizes, ETag and checksums, which need the keyring but no customer key or KMS."""
-    envelope = Envelope.decode(encoded)
-    keyring = _keyring(sources, envelope)
-    attributes = _attributes(envelope, keyring, ObjectName(bucket, key))
-    header = object_header(_plain_size(attributes), envelope.part_salt)
+    sealed = _look(sources, encoded, bucket, key)
     with sources.raw.open("rb") as raw:
         stored = os.fstat(raw.fileno()).st_size
-        attributes = _with_trailer(raw, envelope, keyring, attributes, stored)
+        attributes = _with_trailer(raw, sealed, stored)
     rows = [
-        ("plain size", str(header.plain_length)),
-        ("stored size", _stored_size(stored, header)),
-        ("ETag", attributes.etag_text or ""),
+        ("plain size", str(sealed.plain_size)),
+        ("stored size", _stored_size(stored, sealed.sealed_size)),
+        ("ETag", attributes.etag_text),
     ]
     return rows + [(name, digest.hex()) for name, digest in attributes.checksums.items()]
 
 
 def decrypt(sources: Sources, encoded: str, bucket: str, key: str, output: Path) -> int:
-    """Write the plaintext of a raw single-PUT object to a new file; its size in bytes.
+    """Write the plaintext of a raw object to a new file; its size in bytes.
 
     Nothing is left behind on a failure, and an existing file is left alone. Raises ConfigError,
     FormatError, KeyManagementError, OSError.
     """
     if output.exists():
         raise ConfigError(f"{output} is there already, and is not overwritten")
-    envelope = Envelope.decode(encoded)
-    keyring = _keyring(sources, envelope)
-    name = ObjectName(bucket, key)
-    attributes = _attributes(envelope, keyring, name)
+    sealed = _look(sources, encoded, bucket, key)
+    envelope, attributes = sealed.envelope, sealed.attributes
     assert attributes.commitment is not None, "checked by open_attributes"
-    upper = _upper_key(sources, envelope, attributes, keyring)
-    dek = unwrap_dek(envelope, upper, name, attributes.commitment)
-    header = object_header(_plain_size(attributes), envelope.part_salt)
+    upper = upper_key_of(envelope, attributes, sealed.keyring, sources.customer_key)
+    dek = unwrap_dek(envelope, upper, sealed.name, attributes.commitment)
     with sources.raw.open("rb") as raw:
-        stored, size = os.fstat(raw.fileno()).st_size, header.plain_length
-        if stored != sealed_object_size(size):
+        stored, size = os.fstat(raw.fileno()).st_size, sealed.plain_size
+        if stored != sealed.sealed_size:
             raise IntegrityError("size", f"{stored} bytes are not a sealed object of {size} bytes")
-        _with_trailer(raw, envelope, keyring, attributes, stored)
+        _with_trailer(raw, sealed, stored)
         raw.seek(0)
-        header.check(raw.read(HEADER_BYTES))
         # Its mode is 0600, and its name clashes with nothing.
         with tempfile.NamedTemporaryFile(dir=output.parent, delete=False) as plain:
             partial = Path(plain.name)
             try:
-                _open_to(raw, plain, PartOpener(dek, envelope.data_id, header), size)
+                for header in sealed.headers:
+                    header.check(raw.read(HEADER_BYTES))
+                    opener = PartOpener(dek, envelope.data_id, header)
+                    _open_to(raw, plain, opener, header.plain_length)
                 plain.flush()
                 partial.rename(output)
             finally:
@@ -182,37 +249,14 @@ def _open_to(raw: BinaryIO, plain: IO[bytes], opener: PartOpener, size: int) -> 
     opener.finish()
 
 
-def _with_trailer(
-    raw: BinaryIO, envelope: Envelope, keyring: Keyring, attributes: Attributes, stored: int
-) -> Attributes:
-    size = _plain_size(attributes)
-    if not needs_trailer(size) or stored < TRAILER_BYTES:
-        return attributes
+def _with_trailer(raw: BinaryIO, sealed: _Sealed, stored: int) -> Attributes:
+    header = sealed.headers[0]
+    if not header.has_trailer or stored < TRAILER_BYTES:
+        return sealed.attributes
     raw.seek(stored - TRAILER_BYTES)
-    header = object_header(size, envelope.part_salt)
-    ak = keyring.ak(envelope.data_ak_version)
-    return attributes.merged(open_trailer(raw.read(TRAILER_BYTES), ak, envelope.data_id, header))
-
-
-def _keyring(sources: Sources, envelope: Envelope) -> Keyring:
-    root = _root_key(sources.root_key, envelope)
-    if root is None:
-        raise RootKeyError(f"the root key file {sources.root_key} is not there")
-    keyring = open_keyring(sources.keyring.read_bytes(), root)
-    if keyring.id != envelope.keyring_id:
-        raise KeyUnavailable(
-            f"the object was sealed under keyring {envelope.keyring_id.hex()}, "
-            f"and {sources.keyring} holds {keyring.id.hex()}"
-        )
-    return keyring
-
-
-def _root_key(path: Path, envelope: Envelope) -> RootKey | None:
-    try:
-        return read_root_key(path)
-    except RootKeyError:
-        # A bare key (hex, base64) does not say which keyring it belongs to; the object does.
-        return read_root_key(path, keyring_id=envelope.keyring_id)
+    ak = sealed.keyring.ak(sealed.envelope.data_ak_version)
+    trailer = open_trailer(raw.read(TRAILER_BYTES), ak, sealed.envelope.data_id, header)
+    return sealed.attributes.merged(trailer)
 
 
 def _attributes(envelope: Envelope, keyring: Keyring, name: ObjectName) -> Attributes:
@@ -224,35 +268,3 @@ def _attributes(envelope: Envelope, keyring: Keyring, name: ObjectName) -> Attri
             error.reason, f"{error}; is it really {name.key} in bucket {name.bucket_identity}?"
         ) from None
     return attributes
-
-
-def _plain_size(attributes: Attributes) -> int:
-    if attributes.plain_size is None:
-        raise FormatError("a multipart object: its manifest is needed, which is not read offline")
-    return attributes.plain_size
-
-
-def _upper_key(
-    sources: Sources, envelope: Envelope, attributes: Attributes, keyring: Keyring
-) -> Secret:
-    if envelope.mode is Mode.SSE_COS:
-        return keyring.master_key(int.from_bytes(envelope.upper_key_id, "big"))
-    if envelope.mode is not Mode.SSE_C:
-        raise KeyUnavailable("objects under a KMS key open through the proxy only")
-    ak = keyring.ak(envelope.ak_version)
-    given = None if sources.customer_key is None else _customer_key(sources.customer_key)
-    key = check_customer_key(given, attributes.verifier, ak, envelope.salt)
-    return customer_upper_key(key, ak)
-
-
-def _customer_key(path: Path) -> Secret:
-    content = path.read_bytes()
-    if len(content) == 32:
-        return Secret(content)
-    try:
-        key = base64.b64decode(content.strip(), validate=True)
-    except binascii.Error:
-        key = b""
-    if len(key) != 32:
-        raise ConfigError(f"{path} holds neither 32 bytes nor base64 of them")
-    return Secret(key)

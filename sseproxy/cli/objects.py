@@ -11,6 +11,8 @@ from sseproxy import offline
 from sseproxy.cli.console import fail, say
 from sseproxy.errors import ConfigError, SseProxyError
 
+_MANIFEST = "Of a multipart object: the record of its parts, named as in the system bucket."
+
 
 def inspect(
     thing: Annotated[
@@ -28,6 +30,7 @@ def inspect(
     ] = None,
     bucket: Annotated[str | None, typer.Option(help="Bucket (or its identity).")] = None,
     key: Annotated[str | None, typer.Option(help="Object key.")] = None,
+    manifest: Annotated[Path | None, typer.Option(help=_MANIFEST)] = None,
 ) -> None:
     """What a stored object says of itself: mode, key ids, sizes and format version.
 
@@ -50,7 +53,7 @@ def inspect(
                     "ETag and checksums need an object and its envelope, and all of "
                     "--root-key, --keyring, --bucket, --key"
                 )
-            sources = offline.Sources(raw, root_key, keyring)
+            sources = offline.Sources(raw, root_key, keyring, manifest=manifest)
             rows += offline.describe_sealed(sources, envelope, bucket, key)
     except (SseProxyError, OSError) as error:
         fail(error)
@@ -71,9 +74,10 @@ def decrypt(
     customer_key: Annotated[
         Path | None, typer.Option(help="File with the SSE-C key: 32 bytes, or base64 of them.")
     ] = None,
+    manifest: Annotated[Path | None, typer.Option(help=_MANIFEST)] = None,
 ) -> None:
     """Open a raw object offline, without proxy or store."""
-    sources = offline.Sources(raw, root_key, keyring, customer_key)
+    sources = offline.Sources(raw, root_key, keyring, customer_key, manifest)
     try:
         text = offline.envelope_argument(envelope)
         size = offline.decrypt(sources, text, bucket, key, output)

@@ -31,6 +31,7 @@ from sseproxy.config.flags import Flags
 from sseproxy.config.model import Config
 from sseproxy.errors import ConfigError
 from sseproxy.metrics import Metrics
+from sseproxy.store.policy_check import PolicyReport, check_policies
 from sseproxy.store.probe import probe
 
 log = logging.getLogger("sseproxy")
@@ -142,8 +143,9 @@ def check_config(
 def check_store(config: ConfigPath = None, store: StoreUrl = None) -> None:
     """Measure what the store does, with objects in the system bucket, which is made if absent.
 
-    Fails if the store can't be used safely. Needs a --config; or --store, and the store's key in
-    AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.
+    Fails if the store can't be used safely. Bucket policies there that would refuse proxied writes
+    are named, as far as the service account may read them. Needs a --config; or --store, and the
+    store's key in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.
     """
     if (config is None) == (store is None):
         fail(ConfigError("either --config or --store"))
@@ -158,6 +160,7 @@ async def _check_store(config: Config) -> None:
     async with app.open_store(config, Metrics()) as store:
         await app.system_bucket(config, store).ensure_bucket()
         quirks = await probe(store, app.service_credential(config), config.system_bucket)
+        policies = await check_policies(store, app.service_credential(config), config.buckets)
     table = Table("what", "measured", title=config.store.endpoint)
     for name, value in quirks.as_table():
         table.add_row(name, str(value))
@@ -165,6 +168,18 @@ async def _check_store(config: Config) -> None:
     failures = quirks.failures()
     for failure in failures:
         complain(f"not safe: {failure}")
+    _say_policies(policies)
     if failures:
         raise typer.Exit(EXIT_FAILED)
     say("this store can be used safely")
+
+
+def _say_policies(report: PolicyReport) -> None:
+    for bucket, statements in report.refusing.items():
+        complain(
+            f"bucket {bucket}: its policy at the store would refuse writes through the proxy "
+            f"(statement {', '.join(statements)}), as the store never sees their server-side-"
+            "encryption headers. Put the policy through the proxy, which keeps those conditions"
+        )
+    for what in report.unread:
+        say(f"policy not checked: {what}")

@@ -30,11 +30,19 @@ class Credential(Section):
         default=None, description="access key at the store; the client's own pair if not set"
     )
     store_secret: SecretValue | None = Field(default=None, description="secret key at the store")
+    session_token: SecretValue | None = Field(
+        default=None, description="the client's session token: of temporary keys, always sent"
+    )
+    store_session_token: SecretValue | None = Field(
+        default=None, description="session token at the store, with store_access_key"
+    )
 
     @model_validator(mode="after")
     def _pair(self) -> Credential:
         if (self.store_access_key is None) != (self.store_secret is None):
             raise ValueError("store_access_key and store_secret go together")
+        if self.store_access_key is None and self.store_session_token is not None:
+            raise ValueError("store_session_token goes with store_access_key and store_secret")
         return self
 
     @property
@@ -43,6 +51,11 @@ class Credential(Section):
         if self.store_access_key is None or self.store_secret is None:
             return self.access_key, self.secret
         return self.store_access_key, self.store_secret
+
+    @property
+    def token_at_store(self) -> Secret | None:
+        """The session token that goes with `store_pair`."""
+        return self.session_token if self.store_access_key is None else self.store_session_token
 
     @property
     def same_at_store(self) -> bool:

@@ -74,6 +74,32 @@ def parse_endpoint(value: Any) -> str:
     return f"{parts.scheme}://{parts.netloc.lower()}"
 
 
+def parse_hook_url(value: Any) -> str:
+    """`https://HOST[:PORT]/PATH`; http only to this machine, as secrets come back."""
+    text = value if isinstance(value, str) and value.isascii() and value.isprintable() else ""
+    parts = urlsplit(text)
+    try:
+        port_ok = parts.port != 0
+    except ValueError:
+        port_ok = False
+    if parts.username is not None or parts.password is not None or parts.fragment:
+        raise ValueError("should hold no credentials (those go to `secret`) and no fragment")
+    if parts.scheme not in ("http", "https") or not parts.hostname or not port_ok or " " in text:
+        raise ValueError("should be https://HOST[:PORT]/PATH")
+    if parts.scheme == "http" and not _is_this_machine(parts.hostname):
+        raise ValueError("should be https://, as secrets come back; http:// is for this machine")
+    return text
+
+
+def _is_this_machine(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
 def parse_path(value: Any, info: ValidationInfo) -> Path:
     """A path; `~` is the home folder, relative ones start at the YAML's folder."""
     if not isinstance(value, (str, Path)) or not str(value).strip() or "\0" in str(value):
@@ -174,6 +200,7 @@ def parse_bucket_name(value: Any) -> str:
 
 ListenAddress = Annotated[Address, BeforeValidator(parse_address)]
 Endpoint = Annotated[str, BeforeValidator(parse_endpoint)]
+HookUrl = Annotated[str, BeforeValidator(parse_hook_url)]
 FilePath = Annotated[Path, BeforeValidator(parse_path)]
 SecretValue = Annotated[InstanceOf[Secret], BeforeValidator(parse_secret)]
 KeyringId = Annotated[bytes, BeforeValidator(parse_keyring_id)]

@@ -16,6 +16,7 @@ from sseproxy.config.fields import (
     Domain,
     Endpoint,
     FilePath,
+    HookUrl,
     Host,
     KeyringId,
     ListenAddress,
@@ -78,6 +79,22 @@ class ServiceAccount(Section):
 
     access_key: AccessKey = Field(description="its access key")
     secret: SecretValue = Field(description="its secret key")
+
+
+class CredentialHook(Section):
+    """A service that knows the secrets of more clients."""
+
+    url: HookUrl = Field(description="where access keys are looked up, by POST")
+    secret: SecretValue | None = Field(
+        default=None, description="sent to it as `Authorization: Bearer`"
+    )
+    ca: FilePath | None = Field(
+        default=None, description="PEM file of the CA that signed its certificate"
+    )
+    timeout_s: float = Field(default=5.0, gt=0, le=60, description="seconds for a look-up")
+    cache_s: float = Field(
+        default=300.0, ge=0, le=86_400, description="seconds that an answer counts"
+    )
 
 
 class RootKey(Section):
@@ -190,8 +207,11 @@ class Config(Section):
     credentials: Annotated[list[Credential], BeforeValidator(parse_credentials)] = Field(
         min_length=1, description="the clients: a list, or {file: PATH} with a line each"
     )
+    credential_hook: CredentialHook | None = Field(
+        default=None, description="where access keys are looked up that `credentials` lacks"
+    )
     administrators: list[AccessKey] = Field(
-        default_factory=list, description="clients who may set a bucket's encryption"
+        default_factory=list, description="clients who may set a bucket's encryption by API"
     )
     default_encryption: DefaultMode = Field(
         default="none", description="mode of a write that asks for none, where no bucket rule says"
@@ -209,7 +229,14 @@ class Config(Section):
     trusted_proxies: list[Network] = Field(
         default_factory=list, description="TLS terminators whose X-Forwarded-Proto is believed"
     )
+    allow_sigv2: bool = Field(
+        default=True, description="take AWS Signature Version 2 beside Version 4"
+    )
     allow_insecure_ssec: bool = Field(default=False, description="allow SSE-C without TLS")
+    store_paths: Literal["refuse", "pass"] = Field(
+        default="refuse",
+        description="MinIO's own paths (/minio/admin, health, metrics): refuse or pass them",
+    )
     limits: Limits = Field(default_factory=Limits, description="bounds")
     listing: Literal["exact", "fast"] = Field(
         default="exact",

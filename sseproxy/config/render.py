@@ -62,6 +62,20 @@ credentials: {file: $credentials_file}
 #     secret: {file: secrets/backup}
 #     store_access_key: backup-at-store
 #     store_secret: {env: BACKUP_STORE_SECRET}
+#   - access_key: temporary           # a session token has to come with every request
+#     secret: {file: secrets/temporary}
+#     session_token: {file: secrets/temporary-token}
+#     store_access_key: temporary-at-store
+#     store_secret: {file: secrets/temporary-at-store}
+#     store_session_token: {file: secrets/temporary-token-at-store}
+
+# Where other access keys are looked up: docs/configuration.md, "Credential hook".
+# credential_hook:
+#   url: https://keys.example.com/s3
+#   secret: {env: HOOK_SECRET}
+#   ca: tls/hook-ca.pem
+#   timeout_s: 5
+#   cache_s: 300
 
 # Clients who may change a bucket's default encryption.
 # administrators: [backup]
@@ -86,11 +100,16 @@ default_encryption: $default_encryption
 # hosts: [s3.example.com]
 # TLS terminators whose X-Forwarded-Proto is believed.
 # trusted_proxies: [10.0.0.0/8]
+# AWS Signature Version 2, which older clients sign with, and boto3 its pre-signed URLs.
+# allow_sigv2: true
 # SSE-C over plain HTTP: customer keys cross the network in clear.
 # allow_insecure_ssec: false
 
 # Listings with plaintext sizes and ETags, or with the store's own. exact | fast
 # listing: exact
+
+# What MinIO has below /minio/ (admin, health, metrics), through this port. refuse | pass
+# store_paths: refuse
 
 # limits:
 #   max_requests: 1000

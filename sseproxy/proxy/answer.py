@@ -15,6 +15,7 @@ from sseproxy.s3 import sse
 from sseproxy.s3.checksums import checksum_headers
 from sseproxy.s3.headers import RESERVED_METADATA, forwarded_response_headers
 from sseproxy.s3.operations import Operation
+from sseproxy.s3.ranges import content_range
 from sseproxy.s3.request import Dialect
 from sseproxy.s3.sse import CustomerKey, SseMode
 from sseproxy.store.objects import StoreResponse
@@ -41,32 +42,68 @@ def object_headers(
     state: SealedObject,
     customer: CustomerKey | None,
     span: tuple[int, int] | None,
+    *,
+    part: int | None = None,
 ) -> CIMultiDict[str]:
     """Headers of GET and HEAD of an encrypted object: plaintext size, ETag, checksums, mode.
 
-    span: (start, stop) of a partial answer. Full-object checksums are for whole answers only:
-    SDKs verify whatever they get against the bytes they got.
+    span: (start, stop) of a partial answer; part: index of the part that was asked for.
     """
     headers = CIMultiDict(_without_store_digests(store_headers))
     start, stop = span or (0, state.plain_size)
     headers["content-length"] = str(stop - start)
     headers["accept-ranges"] = "bytes"
     headers["etag"] = quoted(state.attributes.etag_text)
-    if span is not None:
-        headers["content-range"] = f"bytes {start}-{stop - 1}/{state.plain_size}"
-    else:
-        asked = exchange.head.headers.get("x-amz-checksum-mode", "").upper() == "ENABLED"
-        if asked or exchange.dialect is Dialect.COS:
-            headers.update(typed_checksums(exchange, state.attributes.checksums))
+    if span is not None and start < stop:
+        headers["content-range"] = content_range(start, stop, state.plain_size)
+    if part is not None and state.part_count is not None:
+        headers["x-amz-mp-parts-count"] = str(state.part_count)
+    asked = exchange.head.headers.get("x-amz-checksum-mode", "").upper() == "ENABLED"
+    if asked or exchange.dialect is Dialect.COS:
+        headers.update(_checksums_of(exchange, state, span, part))
     headers.update(sse_headers(exchange, sse_mode(state.envelope), customer))
     return headers
 
 
-def typed_checksums(exchange: Exchange, checksums: Mapping[str, bytes]) -> dict[str, str]:
-    """Checksum headers in the caller's dialect; S3's say that they are of the whole object."""
+def _checksums_of(
+    exchange: Exchange, state: SealedObject, span: tuple[int, int] | None, part: int | None
+) -> dict[str, str]:
+    """The checksums of just what is sent: SDKs verify whatever they get against the bytes.
+
+    Of a range, none; of a part, its own where S3 tells it, which is where the object's are
+    composite. The only part of an object has those of the object.
+    """
+    checksums, count = state.attributes.checksums, state.part_count
+    manifest = state.manifest
+    composite = manifest is not None and manifest.composite
+    if part is None:
+        shown = checksums if span is None else {}
+        return typed_checksums(exchange, shown, parts=count if composite else None)
+    if manifest is None or count is None or (count == 1 and not composite):
+        return typed_checksums(exchange, checksums)
+    if not composite or manifest.part_checksum is None:
+        return {}
+    own = {manifest.part_checksum: manifest.parts[part].checksum}
+    return typed_checksums(exchange, own, kind="COMPOSITE")
+
+
+def typed_checksums(
+    exchange: Exchange,
+    checksums: Mapping[str, bytes],
+    *,
+    parts: int | None = None,
+    kind: str = "FULL_OBJECT",
+) -> dict[str, str]:
+    """Checksum headers in the caller's dialect; S3's say what they are of.
+
+    parts: how many parts a composite checksum is of, which its value tells. kind: of the object's
+    checksums, where these are not composite themselves.
+    """
     headers = checksum_headers(checksums, exchange.dialect)
     if headers and exchange.dialect is Dialect.S3:
-        headers["x-amz-checksum-type"] = "FULL_OBJECT"
+        if parts is not None:
+            headers = {name: f"{value}-{parts}" for name, value in headers.items()}
+        headers["x-amz-checksum-type"] = kind if parts is None else "COMPOSITE"
     return headers
 
 
@@ -122,6 +159,10 @@ async def relay(
                 raise exchange.anonymous_denied()
             raise IntegrityError("plaintext", "an encrypted object where plaintext was expected")
         headers = CIMultiDict(forwarded_response_headers(response.headers))
+        if response.status == 412:
+            # A refused write tells of what is there, which may be ciphertext; S3 tells nothing.
+            headers.popall("etag", None)
+            headers.popall("last-modified", None)
         headers.update(extra or {})
         length = response.content_length
         if exchange.operation is Operation.GetObject and response.status in (200, 206):

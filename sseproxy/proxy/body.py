@@ -112,6 +112,11 @@ class ClientBody:
             raise S3Error(Fault.IncompleteBody)
         self.digests = self._digests.finish(trailers)
 
+    @property
+    def announced(self) -> frozenset[str]:
+        """The checksums that the client sent or promises in a trailer, by name; not yet checked."""
+        return frozenset({*self._expected.checksums, *self._expected.trailer})
+
     def promised(self) -> dict[str, bytes]:
         """The checksums that the client sent or promised, verified: S3's answer repeats them."""
         return {

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 from sseproxy.format.attributes import Attributes
 from sseproxy.format.envelope import Envelope
+from sseproxy.format.manifest import Manifest
 from sseproxy.metrics import Metrics
 
 _Name = tuple[str, str, str]
+_MAX_PAGES = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class SealedObject:
     """An encrypted object as one answer of the store described it.
 
-    encoded: the envelope's text, byte for byte. attributes: envelope and trailer, merged.
-    store_etag: without quotes. last_modified: as in the header. sealed_size: bytes stored.
+    encoded: the envelope's text, byte for byte. attributes: envelope and trailer or manifest,
+    merged. store_etag: without quotes. last_modified: as in the header. sealed_size: bytes stored.
+    manifest: of a multipart object; None while it is only remembered (`lookup.with_manifest`).
     """
 
     encoded: str
@@ -26,11 +30,23 @@ class SealedObject:
     store_etag: str
     last_modified: str
     sealed_size: int
+    manifest: Manifest | None = None
+
+    @property
+    def is_multipart(self) -> bool:
+        """It has a manifest: it was written by a multipart upload, the proxy's own included."""
+        return self.attributes.manifest_id is not None
 
     @property
     def plain_size(self) -> int:
-        assert self.attributes.plain_size is not None, "checked when the envelope was opened"
+        assert self.attributes.plain_size is not None, "in the envelope, or else in the manifest"
         return self.attributes.plain_size
+
+    @property
+    def part_count(self) -> int | None:
+        """The client's parts; None for an object that it wrote in one piece."""
+        manifest = self.manifest
+        return None if manifest is None or manifest.one_piece else len(manifest.parts)
 
 
 class AttributeCache:
@@ -43,6 +59,7 @@ class AttributeCache:
     def __init__(self, metrics: Metrics, entries: int = 100_000) -> None:
         self._entries: OrderedDict[_Name, SealedObject] = OrderedDict()
         self._plain: OrderedDict[tuple[str, str, str, str, int], None] = OrderedDict()
+        self._pages: OrderedDict[tuple[str, ...], None] = OrderedDict()
         self._limit = entries
         lookups = metrics.cache_lookups
         self._hit = lookups.labels("attributes", "hit")
@@ -53,9 +70,28 @@ class AttributeCache:
         self, bucket: str, key: str, version: str = "", *, store_etag: str | None = None
     ) -> SealedObject | None:
         """The remembered state, or None; with `store_etag`, only if it is of that ETag."""
-        name = (bucket, key, version)
+        return self._found(
+            (bucket, key, version), lambda seen: store_etag in (None, seen.store_etag)
+        )
+
+    def listed(
+        self, bucket: str, key: str, version: str, etag: str, size: int, modified: str
+    ) -> SealedObject | None:
+        """The remembered state of what a listing shows, or None if it may be another object.
+
+        etag: the store's, unquoted; size: bytes stored; modified: LastModified of the entry.
+        """
+        return self._found(
+            (bucket, key, version),
+            lambda seen: (
+                (seen.store_etag, seen.sealed_size) == (etag, size)
+                and _same_second(seen.last_modified, modified)
+            ),
+        )
+
+    def _found(self, name: _Name, fits: Callable[[SealedObject], bool]) -> SealedObject | None:
         found = self._entries.get(name)
-        if found is None or (store_etag is not None and found.store_etag != store_etag):
+        if found is None or not fits(found):
             self._miss.inc()
             return None
         self._entries.move_to_end(name)
@@ -63,6 +99,9 @@ class AttributeCache:
         return found
 
     def put(self, bucket: str, key: str, version: str, state: SealedObject) -> None:
+        """Remember a state, without its part table: `Manifests` bounds those."""
+        if state.manifest is not None:
+            state = replace(state, manifest=None)
         self._entries[bucket, key, version] = state
         self._entries.move_to_end((bucket, key, version))
         while len(self._entries) > self._limit:
@@ -77,5 +116,32 @@ class AttributeCache:
     def is_plain(self, bucket: str, key: str, version: str, etag: str, size: int) -> bool:
         return (bucket, key, version, etag, size) in self._plain
 
+    def put_page(self, page: tuple[str, ...]) -> None:
+        """Remember that the entries of this page of a listing are known here, by now."""
+        self._pages[page] = None
+        self._pages.move_to_end(page)
+        while len(self._pages) > _MAX_PAGES:
+            self._pages.popitem(last=False)
+
+    def knows_page(self, page: tuple[str, ...]) -> bool:
+        return page in self._pages
+
     def drop(self, bucket: str, key: str, version: str = "") -> None:
         self._entries.pop((bucket, key, version), None)
+
+
+_MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
+_HTTP_DATE_CHARS = len("Thu, 01 Jan 2026 00:00:00 GMT")
+_ISO_SECONDS_CHARS = len("2026-01-01T00:00:00")
+
+
+def _same_second(header: str, listed: str) -> bool:
+    """Whether Last-Modified and LastModified are of one second; True where none can tell.
+
+    Sliced, not parsed: a listing has a thousand of them.
+    """
+    if len(header) != _HTTP_DATE_CHARS or header[8:11] not in _MONTHS or listed[10:11] != "T":
+        return True
+    month = _MONTHS.index(header[8:11]) + 1
+    stamp = f"{header[12:16]}-{month:02d}-{header[5:7]}T{header[17:25]}"
+    return stamp == listed[:_ISO_SECONDS_CHARS]

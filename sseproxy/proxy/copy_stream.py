@@ -5,168 +5,150 @@ The PUT is conditional wherever the copy replaces what it reads: a client's writ
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
-from datetime import UTC, datetime
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 from aiohttp import web
 
-from sseproxy.errors import StoreCut
-from sseproxy.format.layout import SMALL_OBJECT_BYTES, window
-from sseproxy.proxy.answer import relay, sse_headers
-from sseproxy.proxy.body import COS_CHECKSUM, PlainBody, held_back, read_whole
-from sseproxy.proxy.copy_source import CopySource, copied_headers, source_tags
+from sseproxy.format.attributes import etag_text
+from sseproxy.format.layout import SMALL_OBJECT_BYTES
+from sseproxy.proxy.answer import relay
+from sseproxy.proxy.body import COS_CHECKSUM, held_back, read_whole
+from sseproxy.proxy.copy_answer import copied
+from sseproxy.proxy.copy_body import CopiedBody, check_size, checksum_elements, source_checksums
+from sseproxy.proxy.copy_source import (
+    CopySource,
+    Directives,
+    SourceChanged,
+    copied_headers,
+    new_tags,
+    open_source,
+)
 from sseproxy.proxy.exchange import Exchange
-from sseproxy.proxy.get import opener_of, read_header
-from sseproxy.proxy.lookup import Look
+from sseproxy.proxy.lookup import Look, sse_mode
 from sseproxy.proxy.pinning import pinned_write
-from sseproxy.proxy.put import MAX_SINGLE_PUT_BYTES, SealedWriter
-from sseproxy.proxy.streams import open_stream
-from sseproxy.s3.checksums import BodyDigests, Expected
-from sseproxy.s3.faults import Fault, S3Error
-from sseproxy.s3.headers import RESERVED_METADATA, forwarded_response_headers
+from sseproxy.proxy.put import SealedWriter
+from sseproxy.s3.checksums import checksum_headers
+from sseproxy.s3.request import Dialect
 from sseproxy.s3.sse import CustomerKey, SseMode
-from sseproxy.s3.xml import copy_result
 from sseproxy.store.objects import StoreResponse
 
-_CHUNK_BYTES = 256 * 1024
+# Whose keys the proxy manages: between them an object keeps its ETag.
+MANAGED = frozenset({SseMode.SSE_COS, SseMode.SSE_KMS})
+_LOST = (404, 409, 412)
 
 
-async def stream_copy(
-    exchange: Exchange,
-    source: CopySource,
-    seen: Look,
-    mode: SseMode,
-    target_key: CustomerKey | None,
-    source_key: CustomerKey | None,
-) -> web.StreamResponse:
-    """Copy by reading and writing. seen: the look at the source, which the read is pinned to."""
-    headers = copied_headers(exchange, seen)
-    tags = await source_tags(exchange, source)
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """What a CopyObject asks for, and what its source is.
+
+    replaces_source: the target is the very object that is read.
+    """
+
+    source: CopySource
+    seen: Look
+    source_key: CustomerKey | None
+    mode: SseMode
+    target_key: CustomerKey | None
+    directives: Directives
+    checksum: str | None
+    replaces_source: bool
+
+
+@dataclass(slots=True)
+class _Writer(SealedWriter):
+    """Seals an object that may keep the ETag of the one it is a copy of."""
+
+    kept_etag: bytes | None = None
+
+    def etag_bytes(self, digests: Mapping[str, bytes]) -> bytes:
+        # Not super(): a dataclass with slots is another class than the one that super() means.
+        return self.kept_etag or SealedWriter.etag_bytes(self, digests)
+
+
+async def stream_copy(exchange: Exchange, copy: Copy) -> web.StreamResponse:
+    """Copy by reading and writing; the read is pinned to what was looked at."""
+    headers = copied_headers(exchange, copy.seen, copy.directives)
+    tags = await new_tags(exchange, copy.source, copy.directives)
     if tags is not None:
         headers["x-amz-tagging"] = tags
-    headers.update(await _condition(exchange, source, seen))
-    response = await _open_source(exchange, source, seen)
+    headers |= await pinned_write(exchange)
+    asks_for_absence = "if-none-match" in headers
+    if copy.replaces_source:
+        headers["if-match"] = copy.seen.headers["etag"]
+    response = await open_source(exchange, copy.source, copy.seen, None)
     async with response:
-        body = _CopiedBody(exchange, source, seen, response, source_key)
-        if body.length > MAX_SINGLE_PUT_BYTES:
-            raise S3Error(
-                Fault.InvalidRequest,
-                "The specified copy source is larger than the maximum allowable size for a "
-                "copy source: 5368709120",
-            )
-        answer, etag = await _write(exchange, headers, body, mode, target_key)
+        known = source_checksums(copy.seen, response)
+        names = known.keys() if copy.checksum is None else {copy.checksum}
+        kept = _kept_etag(copy)
+        also = {"md5"} if copy.mode is SseMode.SSE_COS and kept is None else set()
+        body = CopiedBody(
+            *(exchange, copy.source, copy.seen, response, copy.source_key, None),
+            names=names,
+            also=also,
+        )
+        check_size(body.length)
+        if copy.mode is SseMode.NONE:
+            answer, etag = await _write_plain(exchange, headers, body, known)
+        else:
+            answer, etag = await _write_sealed(exchange, headers, body, copy, kept)
     async with answer:
+        if copy.replaces_source and answer.status in _LOST and not asks_for_absence:
+            raise SourceChanged
         if answer.status >= 300:
             return await relay(exchange, answer)
         await answer.read()
-    out = forwarded_response_headers(answer.headers)
-    out.pop("etag", None)
-    out["content-type"] = "application/xml"
-    if "x-amz-version-id" in seen.headers:
-        out["x-amz-copy-source-version-id"] = seen.headers["x-amz-version-id"]
-    out.update(sse_headers(exchange, mode, target_key))
-    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
-    etag = etag or answer.headers.get("etag", "").strip('"')
-    return exchange.answer(200, out, copy_result(etag, now))
+    return copied(
+        exchange,
+        answer.headers,
+        copy.seen,
+        etag=etag,
+        mode=copy.mode,
+        customer=copy.target_key,
+        checksums=checksum_elements(exchange, body.checksums()),
+    )
 
 
-async def _write(
-    exchange: Exchange,
-    headers: dict[str, str],
-    body: PlainBody,
-    mode: SseMode,
-    customer: CustomerKey | None,
-) -> tuple[StoreResponse, str | None]:
-    """The store's answer to the PUT of the target, and its ETag where the proxy sets it."""
-    if mode is not SseMode.NONE:
-        writer = await SealedWriter.prepare(exchange, exchange.name, mode, customer, body.length)
-        response = await writer.store(exchange, headers, body)
-        return response, writer.etag_text(body.digests)
+def _kept_etag(copy: Copy) -> bytes | None:
+    state = copy.seen.sealed
+    if state is None or copy.mode not in MANAGED or sse_mode(state.envelope) not in MANAGED:
+        return None
+    return state.attributes.etag
+
+
+async def _write_sealed(
+    exchange: Exchange, headers: dict[str, str], body: CopiedBody, copy: Copy, kept: bytes | None
+) -> tuple[StoreResponse, str]:
+    writer = await _Writer.prepare(exchange, exchange.name, copy.mode, copy.target_key, body.length)
+    assert isinstance(writer, _Writer), "prepare makes one of its own class"
+    writer.kept_etag = kept
+    response = await writer.store(exchange, headers, body)
+    return response, etag_text(writer.etag_bytes(body.digests))
+
+
+async def _write_plain(
+    exchange: Exchange, headers: dict[str, str], body: CopiedBody, known: Mapping[str, bytes]
+) -> tuple[StoreResponse, str]:
+    """Plaintext for the store, with the checksums that can be told before the body."""
     if body.length <= SMALL_OBJECT_BYTES:
-        return await exchange.send("PUT", headers, query=[], body=await read_whole(body)), None
-    stream = held_back(body)
-    return (
-        await exchange.send("PUT", headers, query=[], body=stream, content_length=body.length),
-        None,
-    )
+        plain = await read_whole(body)
+        told = body.checksums()
+        response = await exchange.send(
+            "PUT", headers | _checksum_header(told), query=[], body=plain
+        )
+    else:
+        told = {name: digest for name, digest in known.items() if digest and name in body.names}
+        response = await exchange.send(
+            "PUT",
+            headers | _checksum_header(told),
+            query=[],
+            body=held_back(body),
+            content_length=body.length,
+        )
+    return response, response.headers.get("etag", "").strip('"')
 
 
-async def _condition(exchange: Exchange, source: CopySource, seen: Look) -> dict[str, str]:
-    """The target's own conditions; a copy onto itself replaces only what was read."""
-    pinned = await pinned_write(exchange)
-    if source.is_target(exchange):
-        pinned["if-match"] = seen.headers["etag"]
-    return pinned
-
-
-async def _open_source(exchange: Exchange, source: CopySource, seen: Look) -> StoreResponse:
-    """The source's stored bytes, of the very object that was looked at."""
-    etag = seen.headers.get("etag")
-    response = await exchange.services.store.send(
-        exchange.credential,
-        "GET",
-        source.bucket,
-        source.key,
-        query=[("versionId", source.version)] if source.version else [],
-        headers={"if-match": etag} if etag else {},
-    )
-    encoded = seen.sealed.encoded if seen.sealed else None
-    same = response.headers.get(RESERVED_METADATA) == encoded
-    if response.status != 200 or not same or response.content_length is None:
-        response.release()
-        raise S3Error(Fault.ServiceUnavailable, "The source changed while it was copied.")
-    return response
-
-
-class _CopiedBody:
-    """The plaintext of a source as a PlainBody; its digests are computed over what is read."""
-
-    def __init__(
-        self,
-        exchange: Exchange,
-        source: CopySource,
-        seen: Look,
-        response: StoreResponse,
-        source_key: CustomerKey | None,
-    ) -> None:
-        self._exchange, self._source, self._sealed = exchange, source, seen.sealed
-        self._response, self._key = response, source_key
-        self._names = set(seen.sealed.attributes.checksums) if seen.sealed else set()
-        self._names.add(COS_CHECKSUM)
-        self._digests = BodyDigests(Expected(), also=self._names | {"md5"})
-        self.digests: Mapping[str, bytes] = {}
-        stored = response.content_length
-        assert stored is not None, "checked when the source was opened"
-        self.length = seen.sealed.plain_size if seen.sealed else stored
-
-    async def pieces(self) -> AsyncIterator[bytes | memoryview]:
-        pieces = self._stored_plain() if self._sealed is None else self._opened()
-        async for piece in pieces:
-            self._digests.update(piece)
-            yield piece
-
-    async def _stored_plain(self) -> AsyncIterator[memoryview]:
-        buffer, left = memoryview(bytearray(_CHUNK_BYTES)), self.length
-        while left:
-            got = await self._response.readinto(buffer[: min(left, _CHUNK_BYTES)])
-            if not got:
-                raise StoreCut("the source of a copy ended too early")
-            left -= got
-            yield buffer[:got]
-
-    async def _opened(self) -> AsyncIterator[memoryview]:
-        state = self._sealed
-        assert state is not None, "only called for a sealed source"
-        name = self._exchange.services.name(self._source.bucket, self._source.key)
-        whole = window(state.plain_size, 0, state.plain_size)
-        opener = await opener_of(self._exchange, state, self._key, whole, name=name)
-        await read_header(self._response, state)
-        buffers = self._exchange.services.buffers
-        async for view in open_stream(self._response, opener, whole, buffers):
-            yield view
-
-    def finish(self) -> None:
-        self.digests = self._digests.finish()
-
-    def checksums(self) -> dict[str, bytes]:
-        return {name: self.digests[name] for name in self._names}
+def _checksum_header(checksums: Mapping[str, bytes]) -> dict[str, str]:
+    """One checksum for the store to verify and keep: S3 takes no more."""
+    own = {name: digest for name, digest in checksums.items() if name != COS_CHECKSUM}
+    return dict(list(checksum_headers(own, Dialect.S3).items())[:1])

@@ -12,12 +12,32 @@ from aiohttp import web
 from aiohttp.http_exceptions import BadStatusLine, HttpProcessingError, LineTooLong
 
 from sseproxy.errors import CustomerKeyMissing, CustomerKeyWrong, IntegrityError, StoreError
-from sseproxy.proxy import attributes, copy, get, listing, passthrough, put
+from sseproxy.proxy import (
+    attributes,
+    bucket_encryption,
+    bucket_policy,
+    complete,
+    copy,
+    copy_part,
+    create_upload,
+    delete,
+    get,
+    listing,
+    multipart,
+    parts,
+    passthrough,
+    post,
+    put,
+    store_paths,
+)
 from sseproxy.proxy.authenticate import authenticate
 from sseproxy.proxy.exchange import Exchange, Services
+from sseproxy.proxy.owners import bind_owners
 from sseproxy.proxy.policy import NEVER_ENCRYPTED
 from sseproxy.proxy.translate import to_s3_error
+from sseproxy.proxy.update_encryption import update_object_encryption
 from sseproxy.s3 import sse
+from sseproxy.s3.addressing import Target
 from sseproxy.s3.faults import Fault, S3Error, error_xml
 from sseproxy.s3.headers import hoisted_headers
 from sseproxy.s3.operation_routes import SOURCE_HEADERS
@@ -33,28 +53,35 @@ HANDLERS: dict[Operation, Handler] = {
     Operation.GetObject: get.get_object,
     Operation.HeadObject: get.get_object,
     Operation.PutObject: put.put_object,
+    Operation.PostObject: post.post_object,
     Operation.CopyObject: copy.copy_object,
-    Operation.DeleteObject: passthrough.delete_object,
+    Operation.DeleteObject: delete.delete_object,
+    Operation.UpdateObjectEncryption: update_object_encryption,
     Operation.GetObjectAttributes: attributes.get_object_attributes,
     Operation.ListBuckets: passthrough.list_buckets,
     Operation.ListObjects: listing.list_objects,
     Operation.ListObjectsV2: listing.list_objects,
     Operation.ListObjectVersions: listing.list_objects,
-    Operation.CreateMultipartUpload: passthrough.plain_multipart,
-    Operation.UploadPart: passthrough.plain_multipart,
-    Operation.UploadPartCopy: copy.upload_part_copy,
-    Operation.CompleteMultipartUpload: passthrough.plain_multipart,
-    Operation.ListParts: passthrough.passthrough,
-    Operation.GetBucketEncryption: passthrough.get_bucket_encryption,
-    Operation.PutBucketEncryption: passthrough.not_implemented,
-    Operation.DeleteBucketEncryption: passthrough.not_implemented,
+    Operation.CreateMultipartUpload: create_upload.create_multipart_upload,
+    Operation.UploadPart: multipart.upload_part,
+    Operation.UploadPartCopy: copy_part.upload_part_copy,
+    Operation.CompleteMultipartUpload: complete.complete_multipart_upload,
+    Operation.AbortMultipartUpload: multipart.abort_multipart_upload,
+    Operation.ListParts: parts.list_parts,
+    Operation.GetBucketEncryption: bucket_encryption.get_bucket_encryption,
+    Operation.PutBucketEncryption: bucket_encryption.put_bucket_encryption,
+    Operation.DeleteBucketEncryption: bucket_encryption.delete_bucket_encryption,
+    Operation.DeleteBucket: bucket_encryption.delete_bucket,
+    Operation.GetBucketPolicy: bucket_policy.get_bucket_policy,
+    Operation.PutBucketPolicy: bucket_policy.put_bucket_policy,
+    Operation.DeleteBucketPolicy: bucket_policy.delete_bucket_policy,
     Operation.SelectObjectContent: passthrough.plain_data_only,
     Operation.GetObjectTorrent: passthrough.plain_data_only,
     Operation.UnknownObjectRead: passthrough.plain_data_only,
     Operation.GetObjectAnnotation: passthrough.plain_data_only,
     Operation.ListObjectAnnotations: passthrough.plain_data_only,
     Operation.UnknownBucketWrite: passthrough.unknown_bucket_write,
-    Operation.DeleteObjects: passthrough.delete_objects,
+    Operation.DeleteObjects: delete.delete_objects,
     # These hand out keys of the store, or belong to services that the proxy is not.
     Operation.CreateSession: passthrough.not_implemented,
     Operation.UnknownService: passthrough.not_implemented,
@@ -62,8 +89,9 @@ HANDLERS: dict[Operation, Handler] = {
     Operation.RestoreObject: passthrough.plain_data_only,
 }
 
-# They read another bucket, whose objects the proxy may have to open: also where it passes all else.
-_COPIES = frozenset({Operation.CopyObject, Operation.UploadPartCopy})
+# Copies read another bucket, whose objects the proxy may have to open, and a form is signed with
+# a key that the store doesn't know: handled here also where all else passes.
+_NEVER_PASSED = frozenset({Operation.CopyObject, Operation.UploadPartCopy, Operation.PostObject})
 # What lies there at MinIO is no bucket but its admin API, which takes the same signatures.
 _MINIO_API = "minio"
 
@@ -127,7 +155,12 @@ class Dispatcher:
         )
         if any(name.startswith(Dialect.COS.prefix) for name in exchange.head.headers):
             exchange.dialect = Dialect.COS
-        exchange.target = services.addressing.resolve(exchange.head)
+        passed = store_paths.is_store_path(exchange)
+        exchange.target = (
+            Target(None, exchange.head.raw_path[1:])
+            if passed
+            else services.addressing.resolve(exchange.head)
+        )
         # Pre-signing moves headers into the query; they mean the same there, and decide as much.
         hoisted = _hoisted(exchange.head) if exchange.head.query else {}
         merged = hoisted | exchange.head.headers
@@ -135,17 +168,21 @@ class Dispatcher:
             exchange.head.method, exchange.target, exchange.head.query, merged
         )
         try:
-            authenticate(exchange)
+            if not (passed and store_paths.has_store_token(exchange)):
+                await authenticate(exchange)
         except S3Error as error:
             services.metrics.authentication_failures.labels(error.fault.name).inc()
             raise
         if hoisted:
             exchange.head = replace(exchange.head, headers=merged)
+        if passed:
+            return await store_paths.pass_store_path(exchange)
         if exchange.target.bucket is not None:
             _refuse_reserved(exchange, services.system_bucket)
+            bind_owners(exchange)
             if exchange.target.key is not None:
                 services.store_limits.check_key(exchange.target.key)
-            if exchange.policy.passthrough and exchange.operation not in _COPIES:
+            if exchange.policy.passthrough and exchange.operation not in _NEVER_PASSED:
                 _refuse_encryption(exchange)
                 return await passthrough.passthrough(exchange)
         return await handler_of(exchange.operation)(exchange)
@@ -157,9 +194,10 @@ class Dispatcher:
         if transport.get_extra_info("sslcontext") is not None:
             return True
         peer = transport.get_extra_info("peername")
-        forwarded = request.headers.get("x-forwarded-proto", "").strip().lower()
+        # One that a client made up may stand beside the terminator's own.
+        forwarded = ",".join(request.headers.getall("x-forwarded-proto", ())).lower().split(",")
         return (
-            forwarded == "https"
+            all(scheme.strip() == "https" for scheme in forwarded)
             and isinstance(peer, tuple)
             and self._services.trusted_proxies(str(peer[0]))
         )

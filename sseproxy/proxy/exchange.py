@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Protocol
 
 from aiohttp import web
 from multidict import CIMultiDict
@@ -17,26 +19,56 @@ from sseproxy.keys.keyring import KeyringService
 from sseproxy.metrics import Metrics
 from sseproxy.proxy.buffers import BufferPool
 from sseproxy.proxy.cache import AttributeCache
-from sseproxy.proxy.policy import BucketPolicy, Policies
+from sseproxy.proxy.manifests import Manifests
+from sseproxy.proxy.policy import BucketPolicy, Policies, refuse_by_documents
 from sseproxy.proxy.server import S3RequestHandler
+from sseproxy.proxy.uploads import RecentUploads
 from sseproxy.s3.addressing import Addressing, Target
 from sseproxy.s3.faults import Fault, S3Error
 from sseproxy.s3.headers import forwarded_query
 from sseproxy.s3.operations import Operation
 from sseproxy.s3.request import Dialect, RequestHead
 from sseproxy.s3.sigv4 import ChunkSigner
-from sseproxy.s3.sse import SseMode
+from sseproxy.s3.sse import SseMode, SseRequest
 from sseproxy.secret import Secret
 from sseproxy.store.objects import ObjectStore, StoreBody, StoreCredential, StoreResponse
+from sseproxy.store.system import SystemBucket
+
+# The writes that s3:PutObject is about and that say how to encrypt; parts follow their upload.
+_CREATES = frozenset(
+    {
+        Operation.PutObject,
+        Operation.PostObject,
+        Operation.CopyObject,
+        Operation.CreateMultipartUpload,
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """A client's key, and the store key that its requests are signed with."""
+    """A client's key, and the store key that its requests are signed with.
+
+    session_token: what every request of a temporary key must carry, else none may.
+    """
 
     access_key: str
     secret: Secret
     store_credential: StoreCredential
+    session_token: Secret | None = None
+
+    @property
+    def names(self) -> frozenset[str]:
+        """What a bucket policy may call it: its access key, here and at the store."""
+        return frozenset({self.access_key, self.store_credential.access_key})
+
+
+class CredentialSource(Protocol):
+    """Where clients are looked up that the configuration does not name."""
+
+    async def find(self, access_key: str, session_token: str | None) -> Client:
+        """The client that may use both. Raises S3Error: InvalidAccessKeyId, and other ones."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,16 +148,26 @@ class Services:
     metrics: Metrics
     system_bucket: str
     service_credential: StoreCredential
+    records: SystemBucket
     clock: Callable[[], datetime]
     cache: AttributeCache
+    manifests: Manifests
     buffers: BufferPool
+    credential_source: CredentialSource | None = None
+    allow_sigv2: bool = True
     refused_hosts: frozenset[str] = frozenset()
     accepted_hosts: frozenset[str] = frozenset()
     trusted_proxies: Callable[[str], bool] = field(default=lambda _peer: False)
     allow_insecure_ssec: bool = False
+    administrators: frozenset[str] = frozenset()
+    passes_store_paths: bool = False
     exact_listing: bool = True
+    metadata_listing: bool = False
     limits: Limits = field(default_factory=Limits)
     store_limits: StoreLimits = field(default_factory=StoreLimits)
+    # Each holds a part of 8 MiB (sseproxy/proxy/unsized.py).
+    unsized_slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(32))
+    recent_uploads: RecentUploads = field(default_factory=RecentUploads)
     in_flight: int = 0
 
     def name(self, bucket: str, key: str) -> ObjectName:
@@ -147,10 +189,12 @@ class Exchange:
     operation: Operation = Operation.UnknownService
     client: Client | None = None
     chunk_signer: ChunkSigner | None = None
+    signature_version: int | None = None  # 4 or 2; None if anonymous
     mode: SseMode = SseMode.NONE
     response: web.StreamResponse | None = None
     first_byte: float | None = None
     continue_sent: bool = False
+    listed_by_proxy: bool = False
     cut: bool = False
 
     @property
@@ -166,6 +210,32 @@ class Exchange:
     @property
     def policy(self) -> BucketPolicy:
         return self.services.policies.of(self.bucket)
+
+    def mode_of_write(self, asked: SseRequest) -> SseMode:
+        """The mode of a write: header, then what is set by API, then the YAML; and its rules.
+
+        Raises S3Error (AccessDenied, ...) for what YAML, BlockedEncryptionTypes or bucket policy
+        refuse; KeyringStale, so 503, when the settings are too old to know.
+        """
+        if self.policy.passthrough:
+            return self.policy.mode_of_write(asked)
+        self.services.keys.for_writing()
+        by_api = self.services.keys.settings.of(self.bucket)
+        if self.operation in _CREATES and by_api.policies:
+            resource = f"{self.bucket}/{self.key}"
+            refuse_by_documents(by_api, asked, self.user_names, resource)
+        return self.policy.mode_of_write(asked, by_api)
+
+    @property
+    def writes_stay_plain(self) -> bool:
+        """A write without SSE headers is stored as it comes."""
+        by_api = self.services.keys.settings.of(self.bucket)
+        return self.policy.writes_stay_plain(by_api)
+
+    @property
+    def user_names(self) -> frozenset[str]:
+        """What a bucket policy may call the client; nothing for an anonymous request."""
+        return frozenset() if self.client is None else self.client.names
 
     @property
     def name(self) -> ObjectName:

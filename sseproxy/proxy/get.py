@@ -4,31 +4,29 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from sseproxy.errors import IntegrityError
-from sseproxy.format.envelope import unwrap_dek
-from sseproxy.format.header import HEADER_BYTES
-from sseproxy.format.layout import TRAILER_BYTES, Window, needs_trailer, window
-from sseproxy.format.names import ObjectName
-from sseproxy.format.segments import PartOpener
+from sseproxy.errors import FormatError, IntegrityError
+from sseproxy.format.layout import needs_trailer
 from sseproxy.keys.customer import check_customer_key
 from sseproxy.proxy import anonymous
 from sseproxy.proxy.answer import object_headers, quoted, relay
 from sseproxy.proxy.cache import SealedObject
 from sseproxy.proxy.exchange import Exchange, Services
 from sseproxy.proxy.lookup import (
+    Look,
+    Place,
     content_range,
     look,
     open_envelope,
-    part_header,
     sse_mode,
+    with_manifest,
 )
+from sseproxy.proxy.plaintext import Span, open_plaintext, stored_range
 from sseproxy.proxy.policy import refuse_plaintext
-from sseproxy.proxy.streams import open_stream
 from sseproxy.s3 import sse
 from sseproxy.s3.conditions import Outcome, evaluate, parse_conditions, parse_http_date
 from sseproxy.s3.faults import Fault, S3Error
 from sseproxy.s3.headers import RESERVED_METADATA, forwarded_request_headers, without_conditions
-from sseproxy.s3.ranges import parse_range
+from sseproxy.s3.ranges import no_such_part, parse_part_number, parse_range
 from sseproxy.s3.sse import CustomerKey, SseMode
 from sseproxy.store.objects import StoreResponse
 
@@ -58,8 +56,9 @@ class _Read:
         self.customer = read_key(exchange)
         self.conditions = parse_conditions(headers)
         self.range = headers.get("range")
-        self.part = exchange.head.query.get("partNumber")
-        self.version = exchange.head.query.get("versionId", "")
+        self.part = parse_part_number(exchange.head.query.get("partNumber"), self.range)
+        version = exchange.head.query.get("versionId", "")
+        self.place = Place(exchange.credential, exchange.bucket, exchange.key, version)
         self.query = [item for item in exchange.query_to_store() if item[0] != "partNumber"]
         self.head_only = exchange.head.method == "HEAD"
         self.headers = without_conditions(forwarded_request_headers(headers))
@@ -71,17 +70,10 @@ class _Read:
             return await self._whole()
         state = None
         if not (fresh or self.conditions or self.head_only):
-            state = self.services.cache.get(self.exchange.bucket, self.exchange.key, self.version)
+            state = await self._remembered()
         cached = state is not None
         if state is None:
-            seen = await look(
-                self.services,
-                self.exchange.credential,
-                self.exchange.bucket,
-                self.exchange.key,
-                self.version,
-                query=self.query,
-            )
+            seen = await self._look()
             if seen.sealed is None:
                 return await self._plain()
             state = seen.sealed
@@ -89,15 +81,32 @@ class _Read:
             if self.conditions and (short := self._condition(state)) is not None:
                 return short
         try:
-            span = self._span(state)
+            span, part = self._wanted(state)
         except S3Error:
             if cached:
                 return None
             raise
         if self.head_only:
-            headers = object_headers(self.exchange, seen.headers, state, self.customer, span)
+            headers = object_headers(
+                self.exchange, seen.headers, state, self.customer, span, part=part
+            )
             return await self.exchange.begin(206 if span else 200, headers)
-        return await self._pinned(state, span)
+        return await self._pinned(state, span, part)
+
+    async def _look(self) -> Look:
+        place, query = self.place, self.query
+        return await look(
+            self.services, place.credential, place.bucket, place.key, place.version, query=query
+        )
+
+    async def _remembered(self) -> SealedObject | None:
+        """What a read before has seen, with its manifest, or None."""
+        place = self.place
+        state = self.services.cache.get(place.bucket, place.key, place.version)
+        try:
+            return None if state is None else await with_manifest(self.services, place, state)
+        except FormatError:
+            return None  # of an object that is no more, perhaps; a look tells
 
     async def _whole(self) -> web.StreamResponse | None:
         """An unconditional read of everything: one request, what comes decides."""
@@ -113,76 +122,65 @@ class _Read:
             state = open_envelope(
                 self.services, exchange.bucket, exchange.key, response.headers, size
             )
-            if needs_trailer(state.plain_size):
+            if state.is_multipart:
+                state = await with_manifest(self.services, self.place, state)
+            elif needs_trailer(state.plain_size):
                 known = await self._completed(state)
                 if known is None:
                     return None
                 state = known
-            return await self._open(
-                response, state, None, window(state.plain_size, 0, state.plain_size)
-            )
+            return await self._open(response, state, None)
 
     async def _completed(self, state: SealedObject) -> SealedObject | None:
         """The same object with its trailer, which the head of the answer needs; None if changed."""
-        bucket, key = self.exchange.bucket, self.exchange.key
-        known = self.services.cache.get(bucket, key, self.version, store_etag=state.store_etag)
+        place, etag = self.place, state.store_etag
+        known = self.services.cache.get(place.bucket, place.key, place.version, store_etag=etag)
         if known is None or known.encoded != state.encoded:
-            credential = self.exchange.credential
-            known = (await look(self.services, credential, bucket, key, self.version)).sealed
+            known = (await self._look()).sealed
         return known if known is not None and known.encoded == state.encoded else None
 
     async def _pinned(
-        self, state: SealedObject, span: tuple[int, int] | None
+        self, state: SealedObject, span: Span, part: int | None
     ) -> web.StreamResponse | None:
         """A read of what was looked at before, and of nothing else."""
         exchange = self.exchange
-        wanted = window(state.plain_size, *(span or (0, state.plain_size)))
+        stored = stored_range(state, span)
         headers = self.headers | {"if-match": quoted(state.store_etag)}
-        if span is not None:
-            headers["range"] = f"bytes={wanted.sealed_start}-{wanted.sealed_stop - 1}"
+        if stored is not None:
+            headers["range"] = f"bytes={stored[0]}-{stored[1] - 1}"
         response = await exchange.send("GET", headers, query=self.query)
         async with response:
             if response.headers.get(RESERVED_METADATA) != state.encoded:
-                self.services.cache.drop(exchange.bucket, exchange.key, self.version)
+                self.services.cache.drop(exchange.bucket, exchange.key, self.place.version)
                 if response.status in (200, 206, 412, 416):
                     return None
                 return await relay(exchange, response)
             expected = (200, state.sealed_size)
-            if span is not None:
-                expected = (206, wanted.sealed_stop - wanted.sealed_start)
-                if content_range(response.headers)[0] != wanted.sealed_start:
+            if stored is not None:
+                expected = (206, stored[1] - stored[0])
+                if content_range(response.headers)[0] != stored[0]:
                     raise IntegrityError("size", "the store sent another range")
             if (response.status, response.content_length) != expected:
                 raise IntegrityError("size", "the store sent another length than was asked for")
-            return await self._open(response, state, span, wanted)
+            return await self._open(response, state, span, part)
 
     async def _open(
-        self,
-        response: StoreResponse,
-        state: SealedObject,
-        span: tuple[int, int] | None,
-        wanted: Window,
+        self, response: StoreResponse, state: SealedObject, span: Span, part: int | None = None
     ) -> web.StreamResponse:
         """Unwrap, verify, and send; the head leaves only when the first segment has opened."""
         exchange = self.exchange
         self._admit(state)
-        opener = await opener_of(exchange, state, self.customer, wanted)
-        if span is None:
-            await read_header(response, state)
-        pieces = open_stream(response, opener, wanted, self.services.buffers)
-        headers = object_headers(exchange, response.headers, state, self.customer, span)
-        mode = sse_mode(state.envelope).value
+        headers = object_headers(exchange, response.headers, state, self.customer, span, part=part)
+        status, mode = 206 if span else 200, sse_mode(state.envelope).value
         answer: web.StreamResponse | None = None
-        async for view in pieces:
+        async for view in open_plaintext(exchange, response, state, self.customer, span):
             if answer is None:
-                answer = await exchange.begin(206 if span else 200, headers)
+                answer = await exchange.begin(status, headers)
             await exchange.write(view)
-        if span is None and needs_trailer(state.plain_size):
-            # The trailer was verified with the attributes; read here, it frees the connection.
-            await response.readinto(memoryview(bytearray(TRAILER_BYTES)))
-        self.services.metrics.plain_bytes.labels("out", mode).inc(wanted.plain_length)
+        start, stop = span or (0, state.plain_size)
+        self.services.metrics.plain_bytes.labels("out", mode).inc(stop - start)
         self.services.metrics.sealed_bytes.labels("out", mode).inc(response.content_length or 0)
-        return answer or await exchange.begin(200, headers)
+        return answer or await exchange.begin(status, headers)
 
     def _admit(self, state: SealedObject) -> None:
         self.exchange.mode = sse_mode(state.envelope)
@@ -211,13 +209,21 @@ class _Read:
             return self.exchange.answer(304, headers)
         return None
 
-    def _span(self, state: SealedObject) -> tuple[int, int] | None:
-        """The plain bytes asked for as (start, stop), None for all of them."""
-        if self.part is not None:
-            if self.part != "1":
-                raise S3Error(Fault.InvalidRange, "The object has one part.")
-            return (0, state.plain_size) if state.plain_size else None
-        return parse_range(self.range, state.plain_size)
+    def _wanted(self, state: SealedObject) -> tuple[Span, int | None]:
+        """The plain bytes asked for, None for all of them; and the part's index, if it was one.
+
+        Parts are counted, as S3 does: part 2 is the second, whatever number it was uploaded by.
+        """
+        if self.part is None:
+            return parse_range(self.range, state.plain_size), None
+        count, index = state.part_count, self.part - 1
+        if self.part > (count or 1):
+            raise no_such_part(self.part, count or 1)
+        if not state.plain_size:
+            return None, index
+        if count is None or state.manifest is None:
+            return (0, state.plain_size), index
+        return state.manifest.part_span(index), index
 
 
 def read_key(exchange: Exchange) -> CustomerKey | None:
@@ -249,39 +255,3 @@ def check_plain(exchange: Exchange, response: StoreResponse, customer: CustomerK
     refuse_plaintext(exchange.policy)
     if customer is not None:
         raise sse.customer_key_not_applicable()
-
-
-async def opener_of(
-    exchange: Exchange,
-    state: SealedObject,
-    customer: CustomerKey | None,
-    wanted: Window,
-    *,
-    name: ObjectName | None = None,
-) -> PartOpener:
-    """The opener of a window of a single-PUT object. name: by default the request's own target.
-
-    Raises CustomerKeyMissing, CustomerKeyWrong, KeyUnavailable, IntegrityError.
-    """
-    commitment = state.attributes.commitment
-    assert commitment is not None, "checked when the envelope was opened"
-    upper = await exchange.services.keymaster.upper_key_for_read(
-        state.envelope, state.attributes, customer
-    )
-    dek = unwrap_dek(state.envelope, upper, name or exchange.name, commitment)
-    return PartOpener(
-        dek,
-        state.envelope.data_id,
-        part_header(state),
-        first_segment=wanted.first_segment,
-        segments=wanted.segments,
-    )
-
-
-async def read_header(response: StoreResponse, state: SealedObject) -> None:
-    """The 64 bytes in front of segment 0 must be the ones the envelope implies."""
-    stored = memoryview(bytearray(HEADER_BYTES))
-    if await response.readinto(stored) < HEADER_BYTES:
-        raise IntegrityError("truncated", "the stored object ends in its header")
-    if bytes(stored) != part_header(state).pack():
-        raise IntegrityError("header", "the stored header is not the envelope's")

@@ -7,17 +7,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from sseproxy.errors import IntegrityError, StoreProtocolError
+from sseproxy.format.attributes import Attributes
 from sseproxy.format.envelope import Envelope, Mode, open_attributes
-from sseproxy.format.header import Header
+from sseproxy.format.header import HEADER_BYTES, Header
 from sseproxy.format.layout import (
     TRAILER_BYTES,
     needs_trailer,
     object_header,
     sealed_object_size,
+    sealed_part_size,
 )
 from sseproxy.format.trailer import open_trailer
 from sseproxy.proxy.cache import SealedObject
 from sseproxy.proxy.exchange import Services
+from sseproxy.s3.faults import Fault, S3Error
 from sseproxy.s3.headers import RESERVED_METADATA
 from sseproxy.s3.sse import SseMode
 from sseproxy.store.objects import StoreCredential
@@ -29,6 +32,7 @@ _SSE_MODES = {
     Mode.SSE_KMS_BUCKET: SseMode.SSE_KMS,
     Mode.SSE_C: SseMode.SSE_C,
 }
+SMALLEST_SEALED_BYTES = sealed_part_size(0)
 _TAIL = {"range": f"bytes=-{TRAILER_BYTES}"}
 
 
@@ -51,13 +55,24 @@ def part_header(state: SealedObject) -> Header:
     return object_header(state.plain_size, state.envelope.part_salt)
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where an object lies, and as whom the store is asked for it. version: its id, or ""."""
+
+    credential: StoreCredential | None
+    bucket: str
+    key: str
+    version: str = ""
+
+
 def open_envelope(
     services: Services, bucket: str, key: str, headers: Mapping[str, str], sealed_size: int
 ) -> SealedObject:
     """The object that an answer of the store describes, from its envelope alone.
 
-    headers: the answer's; sealed_size: bytes of the whole stored object. The ETag of an object
-    with a trailer is still missing from the attributes. Raises FormatError, KeyUnavailable.
+    headers: the answer's; sealed_size: bytes of the whole stored object. What the trailer or the
+    manifest says is still missing from the attributes (`with_trailer`, `with_manifest`). Raises
+    FormatError, KeyUnavailable.
     """
     encoded = headers[RESERVED_METADATA]
     envelope = Envelope.decode(encoded)
@@ -71,9 +86,12 @@ def open_envelope(
         last_modified=headers.get("last-modified", ""),
         sealed_size=sealed_size,
     )
-    if attributes.manifest_id is not None:
-        raise IntegrityError("envelope", "a multipart object of a later format")
-    if sealed_size != sealed_object_size(state.plain_size):
+    wrong = (
+        sealed_size < SMALLEST_SEALED_BYTES
+        if state.is_multipart
+        else sealed_size != sealed_object_size(state.plain_size)
+    )
+    if wrong:
         raise IntegrityError("size", "the stored size is not that of the sealed object")
     return state
 
@@ -83,6 +101,39 @@ def with_trailer(services: Services, state: SealedObject, trailer: bytes) -> Sea
     ak = services.keymaster.data_attribute_key(state.envelope)
     tail = open_trailer(trailer, ak, state.envelope.data_id, part_header(state))
     return replace(state, attributes=state.attributes.merged(tail))
+
+
+async def with_manifest(services: Services, place: Place, state: SealedObject) -> SealedObject:
+    """The object with its manifest and what that says; any other object as it is.
+
+    Raises IntegrityError (there is none, or not its own), FormatError, KeyUnavailable,
+    StoreError; S3Error if the object was replaced meanwhile.
+    """
+    if not state.is_multipart or state.manifest is not None:
+        return state
+
+    async def read_header(offset: int) -> bytes:
+        headers = {
+            "if-match": f'"{state.store_etag}"',
+            "range": f"bytes={offset}-{offset + HEADER_BYTES - 1}",
+        }
+        query = [("versionId", place.version)] if place.version else []
+        response = await services.store.send(
+            place.credential, "GET", place.bucket, place.key, query=query, headers=headers
+        )
+        async with response:
+            if response.headers.get(RESERVED_METADATA) != state.encoded or response.status != 206:
+                raise S3Error(Fault.ServiceUnavailable, "The object keeps changing; try again.")
+            return await response.read(HEADER_BYTES)
+
+    name = services.name(place.bucket, place.key)
+    manifest = await services.manifests.find(state, name, read_header)
+    # A remembered state has what the manifest said before; the envelope has none of it.
+    of_envelope = replace(state.attributes, plain_size=None, etag=None, checksums={})
+    said = Attributes(
+        plain_size=manifest.plain_size, etag=manifest.etag, checksums=manifest.checksums
+    )
+    return replace(state, attributes=of_envelope.merged(said), manifest=manifest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +165,8 @@ async def look(
 ) -> Look:
     """One `GET bytes=-256`: headers and trailer together (docs/format.md, section 3.3).
 
+    A multipart object costs its manifest too, unless that is remembered.
+
     query: further query items (response-* overrides). The result is remembered.
     """
     items = list(query or [])
@@ -132,8 +185,11 @@ async def look(
             raise StoreProtocolError("the store ignores ranges")
         total = content_range(headers)[2]
         state = open_envelope(services, bucket, key, headers, total)
-        if needs_trailer(state.plain_size):
-            state = with_trailer(services, state, await response.read())
+        tail = await response.read(TRAILER_BYTES)  # wanted or not: read, it frees the connection
+    if not state.is_multipart and needs_trailer(state.plain_size):
+        state = with_trailer(services, state, tail)
+    place = Place(credential, bucket, key, version)
+    state = await with_manifest(services, place, state)
     services.cache.put(bucket, key, version, state)
     return Look(response.status, headers, state)
 
@@ -151,6 +207,6 @@ async def _look_at_empty(
     async with response:
         if response.status != 200 or RESERVED_METADATA not in response.headers:
             return Look(416 if response.status == 200 else response.status, response.headers, None)
-        # Raises for the size; if that is right, the object is a new one, just written.
+        # Raises for the size; if that can be right, the object is a new one, just written.
         open_envelope(services, bucket, key, response.headers, response.content_length or 0)
     return await look(services, credential, bucket, key, version, query=query)

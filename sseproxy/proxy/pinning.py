@@ -6,7 +6,7 @@ So they are as atomic as the store makes them, and no client has to know what is
 from __future__ import annotations
 
 from sseproxy.proxy.exchange import Exchange
-from sseproxy.proxy.lookup import look
+from sseproxy.proxy.lookup import Look, content_range, look
 from sseproxy.s3.conditions import Conditions, Outcome, evaluate
 from sseproxy.s3.faults import Fault, S3Error
 
@@ -29,6 +29,24 @@ async def pinned_write(exchange: Exchange) -> dict[str, str]:
     return pinned
 
 
+def client_etag(seen: Look) -> str:
+    """The ETag by which clients know an object that was found, unquoted."""
+    if seen.sealed is not None:
+        return seen.sealed.attributes.etag_text
+    return seen.headers.get("etag", "").strip('"')
+
+
+def client_size(seen: Look) -> int:
+    """The size that clients know, in bytes, of an object that was found."""
+    if seen.sealed is not None:
+        return seen.sealed.plain_size
+    if seen.status == 416:
+        return 0  # nothing to have a range of
+    if seen.status == 206:
+        return content_range(seen.headers)[2]
+    return int(seen.headers.get("content-length", "0"))
+
+
 async def _store_etag(exchange: Exchange, if_match: str) -> str:
     if if_match.strip() == "*" or exchange.anonymous:
         return if_match
@@ -36,9 +54,6 @@ async def _store_etag(exchange: Exchange, if_match: str) -> str:
     if not seen.found:
         return if_match
     asked = Conditions(if_match=if_match)
-    etag = seen.headers.get("etag", "").strip('"')
-    if seen.sealed is not None:
-        etag = seen.sealed.attributes.etag_text
-    if evaluate(asked, etag, None, reading=False) is not Outcome.PROCEED:
+    if evaluate(asked, client_etag(seen), None, reading=False) is not Outcome.PROCEED:
         raise S3Error(Fault.PreconditionFailed, Condition="If-Match")
     return f'"{seen.sealed.store_etag}"' if seen.sealed is not None else if_match

@@ -47,7 +47,7 @@ async def put_object(exchange: Exchange) -> web.StreamResponse:
         secure=exchange.head.secure,
         allow_insecure_ssec=exchange.services.allow_insecure_ssec,
     )
-    mode = exchange.policy.mode_of_write(asked)
+    mode = exchange.mode_of_write(asked)
     if mode is SseMode.NONE:
         return await put_plain(exchange)
     if exchange.anonymous:

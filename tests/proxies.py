@@ -24,6 +24,7 @@ from sseproxy.proxy.buffers import BufferPool
 from sseproxy.proxy.cache import AttributeCache
 from sseproxy.proxy.dispatch import Dispatcher
 from sseproxy.proxy.exchange import Client, Limits, Services
+from sseproxy.proxy.manifests import Manifests
 from sseproxy.proxy.policy import BucketPolicy, Policies
 from sseproxy.proxy.server import S3Server
 from sseproxy.s3.addressing import Addressing
@@ -183,6 +184,8 @@ async def in_process(
     clock=lambda: datetime.now(UTC),
     limits: Limits | None = None,
     allow_insecure_ssec: bool = True,
+    administrators: Sequence[str] = ("CLIENTKEY",),
+    passes_store_paths: bool = False,
     domains: Sequence[str] = (),
     refused_hosts: Sequence[str] = (),
     tls: ssl.SSLContext | None = None,
@@ -206,11 +209,15 @@ async def in_process(
         metrics=metrics,
         system_bucket=SYSTEM_BUCKET,
         service_credential=credential,
+        records=system,
         clock=clock,
         cache=AttributeCache(metrics),
+        manifests=Manifests(system, keys, metrics),
         buffers=BufferPool(),
         refused_hosts=frozenset(refused_hosts),
         allow_insecure_ssec=allow_insecure_ssec,
+        administrators=frozenset(administrators),
+        passes_store_paths=passes_store_paths,
         limits=limits or Limits(),
     )
     dispatcher = Dispatcher(services)

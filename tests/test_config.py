@@ -78,6 +78,7 @@ def test_the_minimum_and_its_defaults():
     assert config.root_key_file == Path("/etc/sseproxy/root.key")
     assert config.root_key_env is None
     assert config.default_encryption == "none"
+    assert config.store_paths == "refuse"
     assert config.tls is None
     (client,) = config.credentials
     assert client.store_pair == ("at-store", Secret("store-secret"))
@@ -106,12 +107,21 @@ buckets:
 domains: [S3.example.com]
 hosts: ["s3.example.com:8443"]
 trusted_proxies: [10.0.0.0/8, "::1"]
+allow_sigv2: false
 allow_insecure_ssec: true
+credential_hook:
+  url: https://keys.example.com:8443/s3?from=proxy
+  secret: {env: CLIENT}
+  ca: tls/hook.pem
+  timeout_s: 1.5
+  cache_s: 0
 limits: {max_requests: 5, client_idle_s: 1}
 listing: fast
+store_paths: pass
 log: {level: debug, format: json}
 """
     )
+    assert config.store_paths == "pass"
     assert config.keyring_id == bytes(range(16))
     assert config.listen == Address("::1", 8443)
     assert str(config.listen) == "[::1]:8443"
@@ -125,9 +135,66 @@ log: {level: debug, format: json}
     assert config.buckets["photos"].allowed_modes == ["sse-cos", "sse-c"]
     assert config.domains == ["s3.example.com"]
     assert config.trusted_proxies == ["10.0.0.0/8", "::1/128"]
+    assert not config.allow_sigv2
+    hook = config.credential_hook
+    assert hook is not None
+    assert hook.url == "https://keys.example.com:8443/s3?from=proxy"
+    assert (hook.secret, hook.ca) == (Secret("client-secret"), Path("/etc/sseproxy/tls/hook.pem"))
+    assert (hook.timeout_s, hook.cache_s) == (1.5, 0)
     assert config.limits.max_requests == 5
     assert config.limits.store_connections == 256
     assert (config.listing, config.log.format) == ("fast", "json")
+
+
+def test_session_tokens_of_both_sides():
+    pair = "    store_access_key: at-store\n    store_secret: {env: AT_STORE}\n"
+    token = "    session_token: {env: SERVICE}\n"
+    (client,) = parse(MINIMAL + token).credentials
+    assert (client.session_token, client.token_at_store) == (Secret("service-secret"), None)
+    # The client's own triple at the store, where it has no other key there.
+    (client,) = parse(MINIMAL.replace(pair, token)).credentials
+    assert client.session_token == client.token_at_store == Secret("service-secret")
+    (client,) = parse(MINIMAL + token.replace("session", "store_session")).credentials
+    assert (client.session_token, client.token_at_store) == (None, Secret("service-secret"))
+    problem = the_problem(MINIMAL.replace(pair, "    store_session_token: {env: AT_STORE}\n"))
+    assert problem.key == "credentials[0]"
+    assert "goes with store_access_key" in problem.message
+
+
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:9/", "http://[::1]/s3", "http://localhost", "https://h/a?b=c"]
+)
+def test_urls_of_a_credential_hook(url):
+    config = parse(MINIMAL + f'credential_hook: {{url: "{url}"}}\n')
+    assert config.credential_hook is not None
+    assert (config.credential_hook.url, config.credential_hook.secret) == (url, None)
+    assert parse(MINIMAL).credential_hook is None
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("http://keys.example.com/", "secrets come back"),
+        ("http://10.0.0.1/", "secrets come back"),
+        ("http://localhost.example.com/", "secrets come back"),
+        ("https://user:word@h/", "no credentials"),
+        ("https://h/#a", "no fragment"),
+        ("https://h:0/", "https://HOST"),
+        ("https://h:99999/", "https://HOST"),
+        ("https:///s3", "https://HOST"),
+        ("ftp://h/", "https://HOST"),
+        ("https://h/a b", "https://HOST"),
+        ("https://h/é", "https://HOST"),
+        ("", "https://HOST"),
+        ("5", "https://HOST"),
+    ],
+)
+def test_urls_that_no_credential_hook_has(url, message):
+    written = url if url == "5" else f'"{url}"'
+    problem = the_problem(MINIMAL + f"credential_hook: {{url: {written}}}\n")
+    assert problem.key == "credential_hook.url"
+    assert message in problem.message
+    assert "user:word" not in str(problem)
 
 
 def test_the_root_key_file_is_in_the_state_folder_by_default():
@@ -208,6 +275,21 @@ REFUSED = [
     ("default_encryption: sse-kms\n", 1, "default_encryption", "later release"),
     ("default_encryption: sse-c\n", 1, "default_encryption", "'none', 'sse-cos' or 'sse-kms'"),
     ("default_encryption: AES256\n", 1, "default_encryption", "'none', 'sse-cos' or 'sse-kms'"),
+    ("store_paths: allow\n", 1, "store_paths", "'refuse' or 'pass'"),
+    ("allow_sigv2: 'no'\n", 1, "allow_sigv2", "true or false"),
+    ("credential_hook: {}\n", 1, "credential_hook.url", "is required"),
+    (
+        "credential_hook:\n  url: https://h\n  secret: inline\n",
+        3,
+        "credential_hook.secret",
+        "not written here",
+    ),
+    (
+        "credential_hook: {url: https://h, timeout_s: 0}\n",
+        1,
+        "credential_hook.timeout_s",
+        "greater than 0",
+    ),
     ("system_bucket: a/b\n", 1, "system_bucket", "name of a bucket"),
     ("buckets:\n  12: {}\n", 2, "buckets.12", "quotes"),
     ("buckets:\n  sseproxy-system: {}\n", 2, "buckets.sseproxy-system", "system bucket"),
@@ -520,11 +602,13 @@ def test_what_the_example_has_commented_out_loads_too(tmp_path):
     text = re.sub(r"^administrators:.*", "administrators: [client]", text, flags=re.M)
     text = text.replace("32 hex digits; needed if root_key is {env: NAME}", "ab" * 16)
     text = text.replace('endpoint: "http:', 'endpoint: "https:')
-    config = load_config(prepared(tmp_path, text), {"SSEPROXY_SERVICE_SECRET": "s"})
+    environ = {"SSEPROXY_SERVICE_SECRET": "s", "HOOK_SECRET": "h"}
+    config = load_config(prepared(tmp_path, text), environ)
     # Model defaults are what the commented lines say: all groups are there, and were read.
-    assert {"limits", "log", "tls", "buckets", "domains", "hosts"} <= config.model_fields_set
+    groups = {"limits", "log", "tls", "buckets", "domains", "hosts", "credential_hook"}
+    assert groups <= config.model_fields_set
     defaults = parse(MINIMAL)
-    for group in ("limits", "log", "listing", "min_epoch", "allow_insecure_ssec"):
+    for group in ("limits", "log", "listing", "min_epoch", "allow_insecure_ssec", "allow_sigv2"):
         assert getattr(config, group) == getattr(defaults, group)
     assert config.store.timeouts == defaults.store.timeouts
 

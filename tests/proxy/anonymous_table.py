@@ -19,6 +19,8 @@ class Expected(Enum):
 
 
 OBJECT_DATA = {
+    Op.DeleteBucketEncryption: Expected.DENIED,
+    Op.PutBucketEncryption: Expected.DENIED,
     Op.CompleteMultipartUpload: Expected.DENIED,
     Op.CopyObject: Expected.DENIED,
     Op.CreateMultipartUpload: Expected.DENIED,
@@ -26,7 +28,8 @@ OBJECT_DATA = {
     Op.GetObjectAttributes: Expected.DENIED,
     Op.GetObjectTorrent: Expected.DENIED,
     Op.HeadObject: Expected.DENIED,
-    Op.PostObject: Expected.NOT_OFFERED,
+    Op.ListParts: Expected.DENIED,
+    Op.PostObject: Expected.DENIED,
     Op.PutObject: Expected.DENIED,
     Op.PutObjectAnnotation: Expected.NOT_OFFERED,
     Op.RenameObject: Expected.NOT_OFFERED,
@@ -34,7 +37,7 @@ OBJECT_DATA = {
     Op.SelectObjectContent: Expected.DENIED,
     Op.UnknownObjectRead: Expected.DENIED,
     Op.UnknownObjectWrite: Expected.NOT_OFFERED,
-    Op.UpdateObjectEncryption: Expected.NOT_OFFERED,
+    Op.UpdateObjectEncryption: Expected.DENIED,
     Op.UploadPart: Expected.DENIED,
     Op.UploadPartCopy: Expected.DENIED,
 }
@@ -42,8 +45,6 @@ LISTINGS = dict.fromkeys((Op.ListObjects, Op.ListObjectsV2, Op.ListObjectVersion
 REFUSED = dict.fromkeys(
     (
         Op.CreateSession,
-        Op.DeleteBucketEncryption,
-        Op.PutBucketEncryption,
         Op.UnknownService,
         Op.WriteGetObjectResponse,
     ),
@@ -113,7 +114,6 @@ NO_OBJECT_DATA = dict.fromkeys(
         Op.ListDirectoryBuckets,
         Op.ListMultipartUploads,
         Op.ListObjectAnnotations,
-        Op.ListParts,
         Op.OptionsObject,
         Op.PutBucketAbac,
         Op.PutBucketAccelerateConfiguration,
@@ -164,6 +164,10 @@ class Sent:
 _BODIES = {
     Op.DeleteObjects: b"<Delete><Object><Key>nothing-there</Key></Object></Delete>",
     Op.PutObject: b"an anonymous upload",
+    Op.PostObject: (
+        b'--b\r\nContent-Disposition: form-data; name="key"\r\n\r\nposted\r\n'
+        b'--b\r\nContent-Disposition: form-data; name="file"\r\n\r\na form\r\n--b--\r\n'
+    ),
 }
 # Operations that no route names.
 _OTHERS = {
@@ -209,6 +213,8 @@ def _request(operation: Op, method: str, scope: str, required: str, bucket: str,
                 query[name] = "1"
             case _:
                 query[name] = value
+    if operation is Op.PostObject:
+        headers["content-type"] = "multipart/form-data; boundary=b"
     if operation is Op.GetObjectAttributes:
         headers["x-amz-object-attributes"] = "ETag,Checksum,ObjectSize,ObjectParts"
     return Sent(method, path, query, headers, _BODIES.get(operation, b""))

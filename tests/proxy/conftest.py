@@ -82,3 +82,10 @@ async def wire(serve: Serve, store: MemoryStore) -> Wire:
 @pytest.fixture
 def proxy(wire: Wire) -> InProcess:
     return wire.proxy
+
+
+@pytest.fixture
+def small_parts(monkeypatch: pytest.MonkeyPatch, store: MemoryStore) -> None:
+    """Parts of any size complete: what a test is about is rarely their 5 MiB."""
+    monkeypatch.setattr("sseproxy.proxy.completion.MIN_PART_BYTES", 1)
+    store.minimum_part_bytes = 1

@@ -19,6 +19,7 @@ import pytest
 from sseproxy.proxy.policy import BucketPolicy
 from sseproxy.s3.operations import Operation
 from sseproxy.s3.sse import SseMode
+from tests.proxies import SYSTEM_BUCKET
 from tests.proxy.anonymous_table import EXPECTED, Expected, Sent, requests_of
 from tests.proxy.conftest import CREDENTIAL
 from tests.proxy.wire import Answer, Wire, content_md5, crc32_b64, customer, md5
@@ -141,7 +142,12 @@ async def test_no_operation_tells_of_an_encrypted_object(
             failed.append((operation, said, store.requests))
         if expected is Expected.LISTED and answer.status != 200:
             failed.append((operation, said))
-        signed = [asked for asked in store.requests if asked.credential is not None]
+        signed = [
+            asked
+            for asked in store.requests
+            # The proxy's own records go when the store lets an upload be aborted.
+            if asked.credential is not None and asked.bucket != SYSTEM_BUCKET
+        ]
         if signed:
             failed.append((operation, "asked with a key of the proxy's", signed))
     assert not failed

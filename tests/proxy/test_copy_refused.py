@@ -123,3 +123,23 @@ class TestRefused:
                 copied = await wire.copy("data/from", f"/{bucket}/to", headers)
                 assert (copied.status, copied.code) == (500, "InternalError")
                 assert "to" not in store.keys(bucket)
+
+
+@pytest.mark.parametrize("target", MODES)
+@pytest.mark.parametrize("source", MODES)
+async def test_more_than_a_copy_may_move(
+    wire: Wire, store: MemoryStore, monkeypatch: pytest.MonkeyPatch, source: str, target: str
+) -> None:
+    """5 GiB, as S3 has it; from plaintext to plaintext it is the store that says so."""
+    monkeypatch.setattr("sseproxy.proxy.copy_body.MAX_COPY_BYTES", SMALL)
+    (from_bucket, from_key), (bucket, key) = MODES[source], MODES[target]
+    await wire.put(f"/{from_bucket}/small", body_of(SMALL), from_key)
+    await wire.put(f"/{from_bucket}/large", body_of(SMALL + 1), from_key)
+    headers = key | source_headers(source)
+    assert (await wire.copy(f"{from_bucket}/small", f"/{bucket}/to-s", headers)).code is None
+    if source == target == "plain":
+        return
+    refused = await wire.copy(f"{from_bucket}/large", f"/{bucket}/to-l", headers)
+    assert (refused.status, refused.code) == (400, "InvalidRequest")
+    assert "maximum allowable size" in str(refused.text("Message"))
+    assert "to-l" not in store.keys(bucket)

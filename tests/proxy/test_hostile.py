@@ -91,9 +91,7 @@ async def test_clients_cannot_set_the_envelope(wire: Wire, store: MemoryStore, n
     assert store.keys("plain") == store.keys("data") == []
 
 
-@pytest.mark.parametrize(
-    "path", ["/data?zzz", "/data?delete", "/data?tagging", "/data/key?uploads"]
-)
+@pytest.mark.parametrize("path", ["/data?zzz", "/data?delete", "/data?tagging"])
 @pytest.mark.parametrize("in_query", [True, False])
 async def test_no_sub_resource_hides_a_form(
     wire: Wire, store: MemoryStore, path: str, in_query: bool

@@ -78,7 +78,7 @@ async def test_a_copy_that_fails_after_its_200(wire: Wire, store: OddStore) -> N
     body = b"<Error><Code>SlowDown</Code><Message>later</Message></Error>"
     store.answers["PUT", "x-amz-copy-source"] = lambda _: MemoryResponse(200, {}, body)
     copied = await wire.copy("data/from", "/data/to")
-    assert (copied.status, copied.code) == (200, "SlowDown")
+    assert (copied.status, copied.code) == (503, "SlowDown")
     assert copied.text("ETag") is None
     store.answers["PUT", "x-amz-copy-source"] = lambda _: MemoryResponse(200, {}, b"<Odd/>")
     assert (await wire.copy("data/from", "/data/to")).status == 503
@@ -119,10 +119,22 @@ class TestTagsOfAStreamedCopy:
 
 async def test_large_bodies_of_other_operations_are_verified(wire: Wire, store: OddStore) -> None:
     """A part of an upload that stays plaintext: streamed, and held back until it is verified."""
-    query = {"uploadId": "u", "partNumber": "1"}
+    created = await wire.request("POST", "/plain/k", b"", query={"uploads": ""})
+    query = {"uploadId": created.text("UploadId"), "partNumber": "1"}
     for size in (SMALL, LARGE):
         wrong = {"content-md5": "AAAAAAAAAAAAAAAAAAAAAA=="}
         part = await wire.request("PUT", "/plain/k", body_of(size), wrong, query=query)
         assert (part.status, part.code) == (400, "BadDigest")
         asked = await wire.request("PUT", "/plain/k", body_of(size), customer(KEY), query=query)
-        assert asked.status == 501
+        assert (asked.status, asked.code) == (400, "InvalidRequest")
+    listed = await wire.request("GET", "/plain/k", query={"uploadId": query["uploadId"]})
+    assert listed.text("PartNumber") is None
+
+
+async def test_an_error_that_only_the_store_knows(wire: Wire, store: OddStore) -> None:
+    """Its code and status are the store's also where its answer can't be relayed."""
+    body = b"<Error><Code>InvalidStorageClass</Code><Message>Not here.</Message></Error>"
+    store.answers["POST", "x-amz-meta-sseproxy"] = lambda _: MemoryResponse(400, {}, body)
+    created = await wire.request("POST", "/data/k", b"", query={"uploads": ""})
+    assert (created.status, created.code) == (400, "InvalidStorageClass")
+    assert created.text("Message") == "Not here."

@@ -141,9 +141,9 @@ class TestPlaintextWhereNoneMayBe:
         assert (selected.status, selected.code) == (500, "InternalError")
 
     async def test_parts_of_an_upload_are_not_taken_from_it(self, planted: Wire) -> None:
-        part = await planted.copy(
-            "strict/k", "/plain/to", query={"uploadId": "u", "partNumber": "1"}
-        )
+        begun = await planted.request("POST", "/plain/to", query={"uploads": ""})
+        upload = {"uploadId": str(begun.text("UploadId")), "partNumber": "1"}
+        part = await planted.copy("strict/k", "/plain/to", query=upload)
         assert (part.status, part.code) == (500, "InternalError")
 
     async def test_a_missing_object_is_just_missing(self, planted: Wire) -> None:

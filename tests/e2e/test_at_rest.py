@@ -231,6 +231,8 @@ def test_nothing_opens_an_sse_c_object_without_its_key(any_proxy: ProxyProcess) 
         etag = signed(any_proxy, "HEAD", target, SSE_C).headers["etag"]
         attributes = {"x-amz-object-attributes": "ETag,ObjectSize,Checksum"}
         copy = {"x-amz-copy-source": target}
+        created = any_proxy.client().create_multipart_upload(Bucket=bucket, Key="copy")
+        upload = created["UploadId"]
         asked = [
             ("GET", target, {}),
             ("GET", target, {"range": "bytes=0-9"}),
@@ -243,7 +245,7 @@ def test_nothing_opens_an_sse_c_object_without_its_key(any_proxy: ProxyProcess) 
             ("HEAD", target, {}),
             ("PUT", f"/{bucket}/copy", copy),
             ("PUT", target, copy | {"x-amz-metadata-directive": "REPLACE"}),
-            ("PUT", f"/{bucket}/copy?partNumber=1&uploadId=u", copy),
+            ("PUT", f"/{bucket}/copy?partNumber=1&uploadId={upload}", copy),
         ]
         for method, path, headers in asked:
             wrong = customer(KEY_B, copy_source=method == "PUT")

@@ -13,7 +13,9 @@ from prometheus_client.metrics import MetricWrapperBase
 from sseproxy import metrics
 from sseproxy.cli import cli
 from sseproxy.metrics import Metrics
+from sseproxy.proxy.dispatch import handler_of
 from sseproxy.s3.faults import Fault
+from sseproxy.s3.operations import Operation
 from sseproxy.s3.request import Dialect
 from sseproxy.s3.sse import SseMode
 
@@ -169,3 +171,44 @@ def test_the_readme_is_short_and_names_the_two_commands() -> None:
     assert len(text.splitlines()) <= 100  # two screens
     assert "make demo" in text
     assert "make test" in text
+
+
+# What an operation's handler does with it, as the table of operations words it.
+HANDLED = {
+    "put_object": "encrypted",
+    "post_object": "encrypted; the store gets a PUT",
+    "copy_object": "decrypted and encrypted, or wrapped anew",
+    "upload_part_copy": "decrypted and encrypted",
+    "create_multipart_upload": "encrypted",
+    "upload_part": "encrypted",
+    "complete_multipart_upload": "encrypted; digests and sizes of the plaintext",
+    "get_object": "decrypted",
+    "update_object_encryption": "checked; 501 until there is a KMS",
+    "get_object_attributes": "plaintext sizes, ETags and checksums",
+    "list_objects": "plaintext sizes and ETags",
+    "list_parts": "plaintext sizes, ETags and checksums",
+    "list_buckets": "passed, without the system bucket",
+    "delete_object": "conditions on the client's ETag, then passed",
+    "delete_objects": "conditions on the client's ETags, then passed",
+    "abort_multipart_upload": "passed; the upload's records go with it",
+    "get_bucket_encryption": "answered by the proxy",
+    "put_bucket_encryption": "answered by the proxy",
+    "delete_bucket_encryption": "answered by the proxy",
+    "delete_bucket": "passed; what was set by API goes with it",
+    "get_bucket_policy": "in two parts",
+    "put_bucket_policy": "in two parts",
+    "delete_bucket_policy": "in two parts",
+    "plain_data_only": "passed; 501 for an encrypted object",
+    "unknown_bucket_write": 'passed; 501 with "encryption" in its name',
+    "not_implemented": "501",
+    "passthrough": "passed",
+}
+
+
+def test_every_operation_is_documented_with_what_happens_to_it() -> None:
+    page = (DOCS / "compatibility.md").read_text()
+    section = page.partition("### Every operation")[2].partition("\n## ")[0]
+    documented = {row[0]: row[1] for row in _rows(section) if row[0] != "operation"}
+    assert documented == {
+        operation.value: HANDLED[handler_of(operation).__name__] for operation in Operation
+    }

@@ -10,7 +10,7 @@ import pytest
 from tests.contract.client import Endpoint
 from tests.contract.comparing import Comparison
 from tests.proxies import ProxyProcess
-from tests.servers import Process
+from tests.servers import MinIO, Process, SeaweedFS
 
 DEFAULTS = {"encrypted": "sse-cos", "plain": "none"}
 
@@ -29,14 +29,17 @@ def _compared(store: Process, state) -> Iterator[Comparison]:
 
 
 @pytest.fixture(scope="session")
-def over_seaweedfs(seaweedfs, tmp_path_factory) -> Iterator[Comparison]:
+def over_seaweedfs(tmp_path_factory) -> Iterator[Comparison]:
     """SeaweedFS and the proxies over it."""
-    with _compared(seaweedfs, tmp_path_factory.mktemp("state")) as comparison:
+    # A store of its own: a system bucket belongs to one state folder.
+    state = tmp_path_factory.mktemp("state")
+    with SeaweedFS() as store, _compared(store, state) as comparison:
         yield comparison
 
 
 @pytest.fixture(scope="session")
-def over_minio(minio, tmp_path_factory) -> Iterator[Comparison]:
+def over_minio(tmp_path_factory) -> Iterator[Comparison]:
     """MinIO and the proxies over it."""
-    with _compared(minio, tmp_path_factory.mktemp("state")) as comparison:
+    state = tmp_path_factory.mktemp("state")
+    with MinIO() as store, _compared(store, state) as comparison:
         yield comparison

@@ -14,6 +14,14 @@
     │   ├── KeyUnavailable          a key version that an object needs is not there
     │   ├── CustomerKeyMissing      an SSE-C object was asked for without its key
     │   └── CustomerKeyWrong        ... or with another one
+    ├── KmsError                    a KMS refused, or can't be used
+    │   ├── KmsKeyNotFound          no such key, alias or version
+    │   ├── KmsKeyDisabled          the key is disabled
+    │   ├── KmsKeyState             pending deletion, without material, expired
+    │   ├── KmsDenied               no permission: key policy, role not granted, wrong region
+    │   ├── KmsCiphertextInvalid    blob, key or context are not those of the wrap
+    │   ├── KmsThrottled            too many calls; may be repeated later
+    │   └── KmsUnavailable          no connection, no answer in time, an error of the KMS itself
     ├── RecordConflict              a conditional write of a system record lost
     ├── StoreError
     │   ├── StoreUnavailable        no connection, or no answer in time
@@ -109,6 +117,42 @@ class CustomerKeyMissing(KeyManagementError):
 
 class CustomerKeyWrong(KeyManagementError):
     """An SSE-C object was asked for with another customer key than it was written with."""
+
+
+class KmsError(SseProxyError):
+    """A KMS refused, or can't be used. provider: its name; key_id: as asked for, or None."""
+
+    def __init__(self, message: str, *, provider: str, key_id: str | None = None) -> None:
+        self.provider, self.key_id = provider, key_id
+        super().__init__(message)
+
+
+class KmsKeyNotFound(KmsError):
+    """No such key, alias or version."""
+
+
+class KmsKeyDisabled(KmsError):
+    """The key is disabled."""
+
+
+class KmsKeyState(KmsError):
+    """The key can't be used in its state: pending deletion, without material, expired."""
+
+
+class KmsDenied(KmsError):
+    """The KMS, a key policy, or a role that was not granted forbids it."""
+
+
+class KmsCiphertextInvalid(KmsError):
+    """A wrapped key that this key, or this encryption context, does not open."""
+
+
+class KmsThrottled(KmsError):
+    """The KMS has had too many calls. The call may be repeated later."""
+
+
+class KmsUnavailable(KmsError):
+    """No connection to the KMS, no answer in time, or an error of its own. May be repeated."""
 
 
 class RecordConflict(SseProxyError):

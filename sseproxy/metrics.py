@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from functools import lru_cache
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
@@ -153,6 +154,44 @@ class Metrics:
         )
         self.build = Info("sseproxy_build", "Version of sseproxy and of Python.", registry=r)
         self.build.info({"version": __version__, "python": platform.python_version()})
+
+        # `labels` takes the library's lock and compares strings: too slow for every request.
+        self._requests = lru_cache(4096)(self.requests.labels)
+        self._plain_bytes = lru_cache(64)(self.plain_bytes.labels)
+        self._sealed_bytes = lru_cache(64)(self.sealed_bytes.labels)
+        self._store_requests = lru_cache(1024)(self.store_requests.labels)
+        self._store_seconds = lru_cache(64)(self.store_seconds.labels)
+        self._request_seconds = lru_cache(256)(self.request_seconds.labels)
+        self._first_byte_seconds = lru_cache(256)(self.first_byte_seconds.labels)
+
+    def answered(
+        self,
+        operation: str,
+        mode: str,
+        dialect: str,
+        status: str,
+        *,
+        first_byte_s: float,
+        total_s: float,
+    ) -> None:
+        """Count a request that was answered; times since its head."""
+        self._requests(operation, mode, dialect, status).inc()
+        self._request_seconds(operation).observe(total_s)
+        self._first_byte_seconds(operation).observe(first_byte_s)
+
+    def store_answered(self, method: str, status: int, seconds: float) -> None:
+        """Count a request to the store that was answered."""
+        self._store_requests(method, str(status)).inc()
+        self._store_seconds(method).observe(seconds)
+
+    def object_bytes(
+        self, direction: str, mode: str, *, plain: int | None = None, sealed: int | None = None
+    ) -> None:
+        """Count bytes of object data; direction: "in" or "out"."""
+        if plain is not None:
+            self._plain_bytes(direction, mode).inc(plain)
+        if sealed is not None:
+            self._sealed_bytes(direction, mode).inc(sealed)
 
     def store_error(self, error: StoreError) -> None:
         """Count a request to the store that failed."""

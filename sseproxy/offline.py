@@ -28,7 +28,7 @@ from sseproxy.format.layout import (
 from sseproxy.format.manifest import Manifest
 from sseproxy.format.names import ObjectName, manifest_folder
 from sseproxy.format.record import RecordType, open_record
-from sseproxy.format.segments import PartOpener
+from sseproxy.format.segments import PartOpener, part_cipher
 from sseproxy.format.trailer import open_trailer
 from sseproxy.keys.model import Keyring
 from sseproxy.offline_keys import read_keyring, upper_key_of
@@ -227,7 +227,7 @@ def decrypt(sources: Sources, encoded: str, bucket: str, key: str, output: Path)
             try:
                 for header in sealed.headers:
                     header.check(raw.read(HEADER_BYTES))
-                    opener = PartOpener(dek, envelope.data_id, header)
+                    opener = PartOpener(part_cipher(dek, envelope.data_id, header), header)
                     _open_to(raw, plain, opener, header.plain_length)
                 plain.flush()
                 partial.rename(output)

@@ -81,10 +81,7 @@ class Attributes:
         if unknown:
             raise ValueError(f"no attribute holds the checksums {sorted(unknown)}")
         encoded = bytearray()
-        for tag, (name, lengths) in _ITEMS.items():
-            value = self._value(name)
-            if value is None:
-                continue
+        for tag, name, lengths, value in self._known():
             if len(value) not in lengths:
                 raise ValueError(f"{name} of {len(value)} bytes")
             short = len(value) < _LONG_MARK
@@ -94,13 +91,33 @@ class Attributes:
             encoded += value
         return bytes(encoded)
 
-    def _value(self, name: str) -> bytes | None:
-        if name in CHECKSUM_TAGS:
-            return self.checksums.get(name)
-        if name == "plain_size":
-            return None if self.plain_size is None else _pack_size(self.plain_size)
-        value: bytes | str | None = getattr(self, name)
-        return value.encode() if isinstance(value, str) else value
+    def _known(self) -> Iterator[tuple[int, str, Container[int], bytes]]:
+        """Tag, name, allowed lengths and value of what is there, in the order of the tags."""
+        for tag, (name, lengths) in _FIELDS.items():
+            value: int | bytes | str | None = getattr(self, name)
+            if isinstance(value, bytes):
+                yield tag, name, lengths, value
+            elif value is not None:
+                yield (
+                    *(tag, name, lengths),
+                    value.encode() if isinstance(value, str) else _pack_size(value),
+                )
+        for tag in sorted(CHECKSUM_TAGS[name] for name in self.checksums):
+            name, size = _CHECKSUMS[tag]
+            yield tag, name, (size,), self.checksums[name]
+
+    def committed(self, commitment: bytes) -> Attributes:
+        """These attributes with a commitment (`replace`, without its cost)."""
+        return Attributes(
+            plain_size=self.plain_size,
+            etag=self.etag,
+            commitment=commitment,
+            verifier=self.verifier,
+            key_id=self.key_id,
+            context=self.context,
+            manifest_id=self.manifest_id,
+            checksums=self.checksums,
+        )
 
     @classmethod
     def decode(cls, data: bytes, *, padded: bool = False) -> Attributes:

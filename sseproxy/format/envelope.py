@@ -9,7 +9,7 @@ from __future__ import annotations
 import hmac
 import secrets
 import struct
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import IntEnum
 
 from sseproxy.errors import FormatError, IntegrityError, UnknownVersion
@@ -89,20 +89,9 @@ class Envelope:
 
     def prefix(self) -> bytes:
         """P: the bytes before the wrapped data key, which everything sealed here binds."""
-        return struct.pack(
-            _START + f"{len(self.upper_key_id)}sH{len(self.kms_blob)}s" + _IDS,
-            VERSION,
-            self.mode,
-            self.keyring_id,
-            self.ak_version,
-            self.data_ak_version,
-            len(self.upper_key_id),
-            self.upper_key_id,
-            len(self.kms_blob),
-            self.kms_blob,
-            self.data_id,
-            self.salt,
-            self.part_salt,
+        return _prefix(
+            *(self.mode, self.keyring_id, self.ak_version, self.data_ak_version),
+            *(self.upper_key_id, self.kms_blob, self.data_id, self.salt, self.part_salt),
         )
 
     def encode(self) -> str:
@@ -147,6 +136,34 @@ class Envelope:
             raise IntegrityError("envelope", str(error)) from None
 
 
+def _prefix(
+    mode: Mode,
+    keyring_id: bytes,
+    ak_version: int,
+    data_ak_version: int,
+    upper_key_id: bytes,
+    kms_blob: bytes,
+    data_id: bytes,
+    salt: bytes,
+    part_salt: bytes,
+) -> bytes:
+    return struct.pack(
+        _START + f"{len(upper_key_id)}sH{len(kms_blob)}s" + _IDS,
+        VERSION,
+        mode,
+        keyring_id,
+        ak_version,
+        data_ak_version,
+        len(upper_key_id),
+        upper_key_id,
+        len(kms_blob),
+        kms_blob,
+        data_id,
+        salt,
+        part_salt,
+    )
+
+
 def new_salt() -> bytes:
     """A random salt of 16 bytes, for an envelope or a part."""
     return secrets.token_bytes(SALT_BYTES)
@@ -182,11 +199,19 @@ def seal_envelope(
     object. attributes: without the commitment, which is added here. ValueError if they are not
     what section 4.2 has in such an envelope.
     """
-    attributes = replace(attributes, commitment=_commitment(dek))
+    attributes = attributes.committed(_commitment(dek))
     problem = _problem(upper.mode, part_salt, attributes)
     if problem:
         raise ValueError(problem)
-    envelope = Envelope(
+    prefix = _prefix(
+        *(upper.mode, keyring_id, ak_version, data_ak_version, upper.id, upper.kms_blob),
+        *(data_id, salt, part_salt),
+    )
+    bound = name.lp()
+    kek = _kek(upper.key, upper.mode, upper.id, salt, name)
+    wrapped = seal_once(kek, dek.reveal(), prefix + bound)
+    key = _attribute_key(ak, salt)
+    return Envelope(
         mode=upper.mode,
         keyring_id=keyring_id,
         ak_version=ak_version,
@@ -196,14 +221,9 @@ def seal_envelope(
         data_id=data_id,
         salt=salt,
         part_salt=part_salt,
-        wrapped_dek=bytes(WRAPPED_DEK_BYTES),
-        sealed_attributes=bytes(TAG_BYTES),
+        wrapped_dek=wrapped,
+        sealed_attributes=seal_once(key, attributes.encode(), prefix + wrapped + bound),
     )
-    kek = _kek(envelope, upper.key, name)
-    wrapped = seal_once(kek, dek.reveal(), _wrap_aad(envelope, name))
-    envelope = replace(envelope, wrapped_dek=wrapped)
-    key, aad = _attribute_key(envelope, ak), _attributes_aad(envelope, name)
-    return replace(envelope, sealed_attributes=seal_once(key, attributes.encode(), aad))
 
 
 def open_attributes(envelope: Envelope, ak: Secret, name: ObjectName) -> Attributes:
@@ -214,9 +234,9 @@ def open_attributes(envelope: Envelope, ak: Secret, name: ObjectName) -> Attribu
     not what section 4.2 has in such an envelope.
     """
     plain = open_once(
-        _attribute_key(envelope, ak),
+        _attribute_key(ak, envelope.salt),
         envelope.sealed_attributes,
-        _attributes_aad(envelope, name),
+        envelope.prefix() + envelope.wrapped_dek + name.lp(),
         reason="envelope",
         what="the attributes of the envelope",
     )
@@ -235,12 +255,12 @@ def unwrap_dek(
     commitment: from the opened attributes. IntegrityError("envelope") if the wrap does not
     verify, ("commitment") if it gives another key than the one that was sealed.
     """
-    kek = _kek(envelope, upper_key, name)
+    kek = _kek(upper_key, envelope.mode, envelope.upper_key_id, envelope.salt, name)
     dek = Secret(
         open_once(
             kek,
             envelope.wrapped_dek,
-            _wrap_aad(envelope, name),
+            envelope.prefix() + name.lp(),
             reason="envelope",
             what="the wrapped data key of the envelope",
         )
@@ -250,29 +270,21 @@ def unwrap_dek(
     return dek
 
 
-def _kek(envelope: Envelope, upper_key: Secret, name: ObjectName) -> Secret:
+def _kek(upper_key: Secret, mode: Mode, key_id: bytes, salt: bytes, name: ObjectName) -> Secret:
     return hkdf(
         upper_key,
-        envelope.salt,
+        salt,
         "sseproxy/v1/kek",
         bytes((VERSION,)),
-        bytes((envelope.mode,)),
+        bytes((mode,)),
         name.bucket_identity,
         name.key,
-        envelope.upper_key_id,
+        key_id,
     )
 
 
-def _attribute_key(envelope: Envelope, ak: Secret) -> Secret:
-    return hkdf(ak, envelope.salt, "sseproxy/v1/attributes")
-
-
-def _wrap_aad(envelope: Envelope, name: ObjectName) -> bytes:
-    return envelope.prefix() + name.lp()
-
-
-def _attributes_aad(envelope: Envelope, name: ObjectName) -> bytes:
-    return envelope.prefix() + envelope.wrapped_dek + name.lp()
+def _attribute_key(ak: Secret, salt: bytes) -> Secret:
+    return hkdf(ak, salt, "sseproxy/v1/attributes")
 
 
 def _commitment(dek: Secret) -> bytes:

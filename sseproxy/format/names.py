@@ -18,7 +18,8 @@ KEY_BYTES = 32
 SALT_BYTES = 16
 ID_BYTES = 16
 
-_LENGTH = struct.Struct(">I")
+_SHA256 = SHA256()
+_pack_length = struct.Struct(">I").pack
 _NAME_BYTES = 16
 _MD5_HEX = re.compile("[0-9a-f]{32}")
 
@@ -28,13 +29,16 @@ def lp(*items: bytes | str) -> bytes:
 
     Each item is prefixed by its length as u32; strings are UTF-8. Numbers are packed by the caller.
     """
-    encoded = [item.encode() if isinstance(item, str) else item for item in items]
-    return b"".join(_LENGTH.pack(len(item)) + item for item in encoded)
+    parts: list[bytes] = []
+    for item in items:
+        data = item.encode() if isinstance(item, str) else item
+        parts += (_pack_length(len(data)), data)
+    return b"".join(parts)
 
 
 def hkdf(key: Secret, salt: bytes, *info: bytes | str) -> Secret:
     """Derive a 32-byte key: HKDF-SHA256 with info = lp(*info), the label first (section 1)."""
-    kdf = HKDF(algorithm=SHA256(), length=KEY_BYTES, salt=salt, info=lp(*info))
+    kdf = HKDF(algorithm=_SHA256, length=KEY_BYTES, salt=salt, info=lp(*info))
     return Secret(kdf.derive(key.reveal()))
 
 

@@ -29,6 +29,11 @@ Buffer = bytes | bytearray | memoryview
 _nonce = struct.Struct(">Q3xB").pack
 
 
+def part_cipher(dek: Secret, data_id: bytes, header: Header) -> AESGCM:
+    """What a part's segments are sealed with; worth keeping for an object that is read often."""
+    return AESGCM(part_key(dek, data_id, header).reveal())
+
+
 class PartSealer:
     """Seals the plaintext of one part, in order, once (section 3.2).
 
@@ -38,7 +43,7 @@ class PartSealer:
     __slots__ = ("_aead", "_next", "_plain_left", "finished")
 
     def __init__(self, dek: Secret, data_id: bytes, header: Header) -> None:
-        self._aead = AESGCM(part_key(dek, data_id, header).reveal())
+        self._aead = part_cipher(dek, data_id, header)
         self._next = 0
         self._plain_left = header.plain_length
         self.finished = False
@@ -82,17 +87,16 @@ class PartSealer:
 class PartOpener:
     """Opens the segments of one part, or of a window of it, in order (section 3.2).
 
-    first_segment, segments: the window, as `layout.window` gives it; up to the end of the part
-    unless told otherwise. `plain_bytes` counts what was verified so far. After a failure the
-    opener is dead: every further call raises.
+    cipher: the part's, from `part_cipher`. first_segment, segments: the window, as `layout.window`
+    gives it; up to the end of the part unless told otherwise. `plain_bytes` counts what was
+    verified so far. After a failure the opener is dead: every further call raises.
     """
 
     __slots__ = ("_aead", "_failure", "_final", "_final_bytes", "_next", "_stop", "plain_bytes")
 
     def __init__(
         self,
-        dek: Secret,
-        data_id: bytes,
+        cipher: AESGCM,
         header: Header,
         *,
         first_segment: int = 0,
@@ -102,7 +106,7 @@ class PartOpener:
         stop = count if segments is None else first_segment + segments
         if not 0 <= first_segment < stop <= count:
             raise ValueError("the window is not within the part")
-        self._aead = AESGCM(part_key(dek, data_id, header).reveal())
+        self._aead = cipher
         self._next = first_segment
         self._stop = stop
         self._final = count - 1

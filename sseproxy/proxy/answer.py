@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 from aiohttp import web
 from multidict import CIMultiDict
@@ -109,11 +110,15 @@ def typed_checksums(
 
 def _without_store_digests(headers: Mapping[str, str]) -> dict[str, str]:
     """The store's headers without its own size, ETag and digests, which are the ciphertext's."""
-    return {
-        name: value
-        for name, value in forwarded_response_headers(headers).items()
-        if name not in _STORE_DIGESTS and not name.startswith("x-amz-checksum-")
-    }
+    kept = forwarded_response_headers(headers)
+    for name in [name for name in kept if _is_store_digest(name)]:
+        del kept[name]
+    return kept
+
+
+@lru_cache(maxsize=1024)
+def _is_store_digest(name: str) -> bool:
+    return name in _STORE_DIGESTS or name.startswith("x-amz-checksum-")
 
 
 _STORE_DIGESTS = frozenset(

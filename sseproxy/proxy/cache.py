@@ -6,16 +6,20 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
 from sseproxy.format.attributes import Attributes
 from sseproxy.format.envelope import Envelope
 from sseproxy.format.manifest import Manifest
+from sseproxy.format.names import ObjectName
 from sseproxy.metrics import Metrics
+from sseproxy.secret import Secret
 
 _Name = tuple[str, str, str]
 _MAX_PAGES = 1000
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class SealedObject:
     """An encrypted object as one answer of the store described it.
 
@@ -128,6 +132,55 @@ class AttributeCache:
 
     def drop(self, bucket: str, key: str, version: str = "") -> None:
         self._entries.pop((bucket, key, version), None)
+
+
+@dataclass(slots=True)
+class Opened:
+    """An envelope that was opened.
+
+    dek, cipher: the data key and what opens the one part of a single PUT, once they were needed
+    and where a worker may keep them.
+    """
+
+    envelope: Envelope
+    attributes: Attributes
+    dek: Secret | None = None
+    cipher: AESGCM | None = None
+
+
+class OpenedEnvelopes:
+    """Envelopes by their exact bytes and the name they were opened for, and a keyring's epoch.
+
+    They come with every answer of the store and say the same each time. Least recently used are
+    dropped first, and all of them with the next epoch: a key version may be gone.
+    """
+
+    def __init__(self, metrics: Metrics, entries: int = 16_384) -> None:
+        self._entries: OrderedDict[tuple[ObjectName, str], Opened] = OrderedDict()
+        self._limit, self._epoch = entries, 0
+        lookups = metrics.cache_lookups
+        self._hit = lookups.labels("envelopes", "hit")
+        self._miss = lookups.labels("envelopes", "miss")
+        metrics.cache_entries.labels("envelopes").set_function(lambda: len(self._entries))
+
+    def get(self, name: ObjectName, encoded: str, epoch: int) -> Opened | None:
+        """What these very bytes gave at this name, under this keyring."""
+        if epoch != self._epoch:
+            self._entries.clear()
+            self._epoch = epoch
+        found = self._entries.get((name, encoded))
+        if found is None:
+            self._miss.inc()
+            return None
+        self._entries.move_to_end((name, encoded))
+        self._hit.inc()
+        return found
+
+    def put(self, name: ObjectName, encoded: str, opened: Opened) -> None:
+        """Remember what was opened, and verified, just now."""
+        self._entries[name, encoded] = opened
+        if len(self._entries) > self._limit:
+            self._entries.popitem(last=False)
 
 
 _MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]

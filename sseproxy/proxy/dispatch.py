@@ -191,8 +191,10 @@ class Dispatcher:
         transport = request.transport
         if transport is None:
             return False
-        if transport.get_extra_info("sslcontext") is not None:
+        if request.protocol.ssl_context is not None:
             return True
+        if "x-forwarded-proto" not in request.headers:
+            return False
         peer = transport.get_extra_info("peername")
         # One that a client made up may stand beside the terminator's own.
         forwarded = ",".join(request.headers.getall("x-forwarded-proto", ())).lower().split(",")
@@ -246,13 +248,13 @@ class Dispatcher:
 
     def _account(self, exchange: Exchange, status: str) -> None:
         metrics, now = self._services.metrics, time.monotonic()
-        operation = exchange.operation.value
-        metrics.requests.labels(
-            operation, exchange.mode.value, exchange.dialect.value, status
-        ).inc()
-        metrics.request_seconds.labels(operation).observe(now - exchange.started)
-        metrics.first_byte_seconds.labels(operation).observe(
-            (exchange.first_byte or now) - exchange.started
+        metrics.answered(
+            exchange.operation.value,
+            exchange.mode.value,
+            exchange.dialect.value,
+            status,
+            first_byte_s=(exchange.first_byte or now) - exchange.started,
+            total_s=now - exchange.started,
         )
 
 

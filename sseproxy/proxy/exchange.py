@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
+import random
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -18,10 +18,10 @@ from sseproxy.keys.keymaster import Keymaster
 from sseproxy.keys.keyring import KeyringService
 from sseproxy.metrics import Metrics
 from sseproxy.proxy.buffers import BufferPool
-from sseproxy.proxy.cache import AttributeCache
+from sseproxy.proxy.cache import AttributeCache, OpenedEnvelopes
 from sseproxy.proxy.manifests import Manifests
 from sseproxy.proxy.policy import BucketPolicy, Policies, refuse_by_documents
-from sseproxy.proxy.server import S3RequestHandler
+from sseproxy.proxy.server import S3RequestHandler, WholeAnswer
 from sseproxy.proxy.uploads import RecentUploads
 from sseproxy.s3.addressing import Addressing, Target
 from sseproxy.s3.faults import Fault, S3Error
@@ -151,6 +151,7 @@ class Services:
     records: SystemBucket
     clock: Callable[[], datetime]
     cache: AttributeCache
+    opened: OpenedEnvelopes
     manifests: Manifests
     buffers: BufferPool
     credential_source: CredentialSource | None = None
@@ -175,13 +176,18 @@ class Services:
         return ObjectName(self.policies.identity(bucket), key)
 
 
+def _new_request_id() -> str:
+    # Not a secret; and Python draws the seed afresh after a fork.
+    return f"{random.getrandbits(64):016X}"
+
+
 @dataclass(slots=True)
 class Exchange:
     """One request on its way through the proxy."""
 
     request: web.BaseRequest
     services: Services
-    request_id: str = field(default_factory=lambda: secrets.token_hex(8).upper())
+    request_id: str = field(default_factory=_new_request_id)
     started: float = field(default_factory=time.monotonic)
     dialect: Dialect = Dialect.S3
     head: RequestHead = None  # type: ignore[assignment]  # set by the dispatcher's first step
@@ -307,13 +313,13 @@ class Exchange:
         await self.request.writer.drain()
 
     def answer(
-        self, status: int, headers: Mapping[str, str] | None = None, body: bytes = b""
-    ) -> web.Response:
+        self, status: int, headers: Mapping[str, str] | None = None, body: bytes | bytearray = b""
+    ) -> web.StreamResponse:
         """A short answer in one write."""
         named = self._named(CIMultiDict(headers or {}))
         if status in (204, 304):
             named.popall("content-type", None)
-        response = web.Response(status=status, headers=named, body=body or None)
+        response = WholeAnswer(status, named, body)
         self.response = response
         return response
 

@@ -20,7 +20,7 @@ from sseproxy.proxy.lookup import (
     sse_mode,
     with_manifest,
 )
-from sseproxy.proxy.plaintext import Span, open_plaintext, stored_range
+from sseproxy.proxy.plaintext import Span, open_plaintext, open_small, stored_range
 from sseproxy.proxy.policy import refuse_plaintext
 from sseproxy.s3 import sse
 from sseproxy.s3.conditions import Outcome, evaluate, parse_conditions, parse_http_date
@@ -129,7 +129,17 @@ class _Read:
                 if known is None:
                     return None
                 state = known
+            else:
+                return await self._small(response, state)
             return await self._open(response, state, None)
+
+    async def _small(self, response: StoreResponse, state: SealedObject) -> web.StreamResponse:
+        """An object of few segments, verified as a whole: its answer is one write."""
+        self._admit(state)
+        plain = await open_small(self.exchange, response, state, self.customer)
+        headers = object_headers(self.exchange, response.headers, state, self.customer, None)
+        self._count(state, len(plain), response)
+        return self.exchange.answer(200, headers, plain)
 
     async def _completed(self, state: SealedObject) -> SealedObject | None:
         """The same object with its trailer, which the head of the answer needs; None if changed."""
@@ -171,16 +181,19 @@ class _Read:
         exchange = self.exchange
         self._admit(state)
         headers = object_headers(exchange, response.headers, state, self.customer, span, part=part)
-        status, mode = 206 if span else 200, sse_mode(state.envelope).value
+        status = 206 if span else 200
         answer: web.StreamResponse | None = None
         async for view in open_plaintext(exchange, response, state, self.customer, span):
             if answer is None:
                 answer = await exchange.begin(status, headers)
             await exchange.write(view)
         start, stop = span or (0, state.plain_size)
-        self.services.metrics.plain_bytes.labels("out", mode).inc(stop - start)
-        self.services.metrics.sealed_bytes.labels("out", mode).inc(response.content_length or 0)
+        self._count(state, stop - start, response)
         return answer or await exchange.begin(status, headers)
+
+    def _count(self, state: SealedObject, plain_bytes: int, response: StoreResponse) -> None:
+        mode, sealed_bytes = sse_mode(state.envelope).value, response.content_length or 0
+        self.services.metrics.object_bytes("out", mode, plain=plain_bytes, sealed=sealed_bytes)
 
     def _admit(self, state: SealedObject) -> None:
         self.exchange.mode = sse_mode(state.envelope)

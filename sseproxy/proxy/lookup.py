@@ -6,9 +6,11 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
 from sseproxy.errors import IntegrityError, StoreProtocolError
 from sseproxy.format.attributes import Attributes
-from sseproxy.format.envelope import Envelope, Mode, open_attributes
+from sseproxy.format.envelope import Envelope, Mode, open_attributes, unwrap_dek
 from sseproxy.format.header import HEADER_BYTES, Header
 from sseproxy.format.layout import (
     TRAILER_BYTES,
@@ -17,12 +19,15 @@ from sseproxy.format.layout import (
     sealed_object_size,
     sealed_part_size,
 )
+from sseproxy.format.names import ObjectName
+from sseproxy.format.segments import part_cipher
 from sseproxy.format.trailer import open_trailer
-from sseproxy.proxy.cache import SealedObject
+from sseproxy.proxy.cache import Opened, SealedObject
 from sseproxy.proxy.exchange import Services
 from sseproxy.s3.faults import Fault, S3Error
 from sseproxy.s3.headers import RESERVED_METADATA
-from sseproxy.s3.sse import SseMode
+from sseproxy.s3.sse import CustomerKey, SseMode
+from sseproxy.secret import Secret
 from sseproxy.store.objects import StoreCredential
 
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
@@ -55,7 +60,7 @@ def part_header(state: SealedObject) -> Header:
     return object_header(state.plain_size, state.envelope.part_salt)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Place:
     """Where an object lies, and as whom the store is asked for it. version: its id, or ""."""
 
@@ -75,13 +80,11 @@ def open_envelope(
     FormatError, KeyUnavailable.
     """
     encoded = headers[RESERVED_METADATA]
-    envelope = Envelope.decode(encoded)
-    ak = services.keymaster.attribute_key(envelope)
-    attributes = open_attributes(envelope, ak, services.name(bucket, key))
+    opened = _opened(services, services.name(bucket, key), encoded)
     state = SealedObject(
         encoded=encoded,
-        envelope=envelope,
-        attributes=attributes,
+        envelope=opened.envelope,
+        attributes=opened.attributes,
         store_etag=headers.get("etag", "").strip('"'),
         last_modified=headers.get("last-modified", ""),
         sealed_size=sealed_size,
@@ -94,6 +97,57 @@ def open_envelope(
     if wrong:
         raise IntegrityError("size", "the stored size is not that of the sealed object")
     return state
+
+
+def _opened(services: Services, name: ObjectName, encoded: str) -> Opened:
+    epoch = services.keys.for_reading().epoch
+    opened = services.opened.get(name, encoded, epoch)
+    if opened is None:
+        envelope = Envelope.decode(encoded)
+        ak = services.keymaster.attribute_key(envelope)
+        opened = Opened(envelope, open_attributes(envelope, ak, name))
+        services.opened.put(name, encoded, opened)
+    return opened
+
+
+def _kept(services: Services, state: SealedObject, name: ObjectName) -> Opened | None:
+    """Where the keys of an object may be kept: while its upper key is in the keyring itself."""
+    if state.envelope.mode is not Mode.SSE_COS:
+        return None
+    return services.opened.get(name, state.encoded, services.keys.for_reading().epoch)
+
+
+async def data_key(
+    services: Services, state: SealedObject, customer: CustomerKey | None, name: ObjectName
+) -> Secret:
+    """The data key of an object: unwrapped, or kept from a read before.
+
+    Raises CustomerKeyMissing, CustomerKeyWrong, KeyUnavailable, IntegrityError.
+    """
+    kept = _kept(services, state, name)
+    if kept is not None and kept.dek is not None:
+        return kept.dek
+    envelope, attributes = state.envelope, state.attributes
+    assert attributes.commitment is not None, "checked when the envelope was opened"
+    upper = await services.keymaster.upper_key_for_read(envelope, attributes, customer)
+    dek = unwrap_dek(envelope, upper, name, attributes.commitment)
+    if kept is not None:
+        kept.dek = dek
+    return dek
+
+
+async def object_cipher(
+    services: Services, state: SealedObject, customer: CustomerKey | None, name: ObjectName
+) -> AESGCM:
+    """What opens the one part of a single PUT. Raises as `data_key`."""
+    kept = _kept(services, state, name)
+    if kept is not None and kept.cipher is not None:
+        return kept.cipher
+    dek = await data_key(services, state, customer, name)
+    cipher = part_cipher(dek, state.envelope.data_id, part_header(state))
+    if kept is not None:
+        kept.cipher = cipher
+    return cipher
 
 
 def with_trailer(services: Services, state: SealedObject, trailer: bytes) -> SealedObject:

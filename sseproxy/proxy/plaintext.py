@@ -6,21 +6,22 @@ through as many parts as it touches, so that the store is asked once.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from functools import partial
+
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from sseproxy.errors import IntegrityError
-from sseproxy.format.envelope import unwrap_dek
 from sseproxy.format.header import HEADER_BYTES, Header
 from sseproxy.format.layout import TRAILER_BYTES, needs_trailer, window
 from sseproxy.format.manifest import PartWindow
 from sseproxy.format.names import ObjectName
-from sseproxy.format.segments import PartOpener
+from sseproxy.format.segments import PartOpener, part_cipher
 from sseproxy.proxy.cache import SealedObject
 from sseproxy.proxy.exchange import Exchange
-from sseproxy.proxy.lookup import part_header
-from sseproxy.proxy.streams import open_stream
+from sseproxy.proxy.lookup import data_key, object_cipher, part_header
+from sseproxy.proxy.streams import open_stream, open_whole
 from sseproxy.s3.sse import CustomerKey
-from sseproxy.secret import Secret
 from sseproxy.store.objects import StoreResponse
 
 Span = tuple[int, int] | None
@@ -57,12 +58,16 @@ async def open_plaintext(
     only when all of the span was. A yielded view is valid until the next is asked for. Raises
     CustomerKeyMissing, CustomerKeyWrong, KeyUnavailable, IntegrityError, StoreError.
     """
-    services, attributes = exchange.services, state.attributes
-    assert attributes.commitment is not None, "checked when the envelope was opened"
-    upper = await services.keymaster.upper_key_for_read(state.envelope, attributes, customer)
-    dek = unwrap_dek(state.envelope, upper, name or exchange.name, attributes.commitment)
+    services, name = exchange.services, name or exchange.name
+    cipher_of: Callable[[Header], AESGCM]
+    if state.is_multipart:
+        dek = await data_key(services, state, customer, name)
+        cipher_of = partial(part_cipher, dek, state.envelope.data_id)
+    else:
+        cipher = await object_cipher(services, state, customer, name)
+        cipher_of = lambda _header: cipher  # noqa: E731  (one part, one cipher)
     try:
-        async for view in _opened(exchange, response, state, dek, span):
+        async for view in _opened(exchange, response, state, cipher_of, span):
             yield view
     except IntegrityError:
         if state.is_multipart:
@@ -70,8 +75,22 @@ async def open_plaintext(
         raise
 
 
+async def open_small(
+    exchange: Exchange, response: StoreResponse, state: SealedObject, customer: CustomerKey | None
+) -> bytearray:
+    """The plaintext of a whole object without trailer or manifest. Raises as `open_plaintext`."""
+    cipher = await object_cipher(exchange.services, state, customer, exchange.name)
+    sealed = await response.read(state.sealed_size)
+    header = part_header(state)
+    return open_whole(sealed, header, PartOpener(cipher, header))
+
+
 async def _opened(
-    exchange: Exchange, response: StoreResponse, state: SealedObject, dek: Secret, span: Span
+    exchange: Exchange,
+    response: StoreResponse,
+    state: SealedObject,
+    cipher_of: Callable[[Header], AESGCM],
+    span: Span,
 ) -> AsyncIterator[memoryview]:
     asked = stored_range(state, span)
     place = 0 if asked is None else asked[0]
@@ -79,8 +98,7 @@ async def _opened(
         if place == piece.sealed_start:
             await _check_header(response, piece.header)
         opener = PartOpener(
-            dek,
-            state.envelope.data_id,
+            cipher_of(piece.header),
             piece.header,
             first_segment=piece.window.first_segment,
             segments=piece.window.segments,

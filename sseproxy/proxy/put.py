@@ -67,7 +67,7 @@ async def put_object(exchange: Exchange) -> web.StreamResponse:
         if response.status >= 300:
             return await relay(exchange, response)
         await response.read()
-    exchange.services.metrics.plain_bytes.labels("in", mode.value).inc(body.length)
+    exchange.services.metrics.object_bytes("in", mode.value, plain=body.length)
     return exchange.answer(
         200,
         written_headers(
@@ -172,11 +172,16 @@ class SealedWriter:
             )
         else:
             plain = await read_whole(body)
-            attributes = self._sizes().merged(self._digests(body))
+            attributes = Attributes(
+                plain_size=len(plain),
+                etag=self.etag_bytes(body.digests),
+                verifier=self.ssec_verifier,
+                checksums=body.checksums(),
+            )
             headers[RESERVED_METADATA] = self._envelope(attributes).encode()
             check_metadata(headers)
             data = seal_whole(plain, self.header, sealer)
-        exchange.services.metrics.sealed_bytes.labels("in", self.mode.value).inc(size)
+        exchange.services.metrics.object_bytes("in", self.mode.value, sealed=size)
         return await exchange.send("PUT", headers, query=[], body=data, content_length=size)
 
     def _sizes(self) -> Attributes:

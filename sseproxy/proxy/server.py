@@ -6,7 +6,10 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from aiohttp import web
+from aiohttp.abc import AbstractStreamWriter
+from aiohttp.helpers import rfc822_formatted_time
 from aiohttp.web_protocol import RequestHandler
+from multidict import CIMultiDict
 
 ErrorPage = Callable[[int, BaseException | None], web.StreamResponse]
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
@@ -16,6 +19,63 @@ Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 _MAX_LINE_BYTES = 32 * 1024
 _MAX_FIELD_BYTES = 16 * 1024
 _KEEPALIVE_S = 75.0
+# Up to this size head and body are joined: one system call costs more than the copy.
+_JOINED_BYTES = 64 * 1024
+_BODILESS = (204, 304)
+
+
+class WholeAnswer(web.StreamResponse):
+    """An answer whose body is at hand: head and body leave in one write.
+
+    headers: names and values as sent; Date and Connection are added here, and Content-Length and
+    Content-Type where they are missing. A HEAD's Content-Length is what a GET would have.
+    """
+
+    def __init__(self, status: int, headers: CIMultiDict[str], body: bytes | bytearray) -> None:
+        super().__init__(status=status, _real_headers=headers)
+        self.body = body
+
+    async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
+        """Send it all. Raises ConnectionResetError when the client is gone."""
+        if self.prepared:
+            return None
+        writer = self._payload_writer = request.writer
+        if self._keep_alive is None:
+            self._keep_alive = request.keep_alive
+        transport = request.transport
+        if transport is None or transport.is_closing():
+            raise ConnectionResetError("the client is gone")
+        head, body = self._head(request), self.body if request.method != "HEAD" else b""
+        if len(body) <= _JOINED_BYTES:
+            transport.write(head + body)
+        else:
+            transport.writelines((head, body))
+            await writer.drain()
+        return writer
+
+    async def write_eof(self, data: bytes = b"") -> None:
+        """Nothing is left to send."""
+        self._eof_sent = True
+        self._payload_writer = None
+
+    def _head(self, request: web.BaseRequest) -> bytes:
+        version, headers = request.version, self._headers
+        lines = [f"HTTP/{version[0]}.{version[1]} {self._status} {self._reason}"]
+        lines += [f"{name}: {value}" for name, value in headers.items()]
+        if self._status not in _BODILESS:
+            if "content-length" not in headers:
+                lines.append(f"Content-Length: {len(self.body)}")
+            if self.body and "content-type" not in headers:
+                lines.append("Content-Type: application/octet-stream")
+        lines.append(f"Date: {rfc822_formatted_time()}")
+        if not self._keep_alive:
+            lines.append("Connection: close")
+        elif version < (1, 1):
+            lines.append("Connection: keep-alive")
+        text = "\n".join(lines)
+        if text.count("\n") >= len(lines) or "\r" in text or "\0" in text:
+            raise ValueError("a line break or NUL in the answer's head")
+        return (text.replace("\n", "\r\n") + "\r\n\r\n").encode("utf-8", "surrogateescape")
 
 
 class S3RequestHandler(RequestHandler):

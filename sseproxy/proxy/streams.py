@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 
 from sseproxy.errors import IntegrityError
-from sseproxy.format.header import SEALED_SEGMENT_BYTES, Header
+from sseproxy.format.header import HEADER_BYTES, SEALED_SEGMENT_BYTES, Header
 from sseproxy.format.layout import Window, sealed_part_size
 from sseproxy.format.segments import PartOpener, PartSealer
 from sseproxy.proxy.buffers import BufferPool
@@ -50,6 +50,19 @@ def seal_whole(plain: bytes, header: Header, sealer: PartSealer) -> bytes:
     out[: len(packed)] = packed
     sealer.seal_into(plain, out[len(packed) :])
     return bytes(out)
+
+
+def open_whole(sealed: bytes, header: Header, opener: PartOpener) -> bytearray:
+    """The plaintext of a whole part in memory; header: the one that it must have.
+
+    Raises IntegrityError.
+    """
+    if sealed[:HEADER_BYTES] != header.pack():
+        raise IntegrityError("header", "a stored header is not the one that the part must have")
+    plain = bytearray(header.plain_length)
+    opener.open_into(memoryview(sealed)[HEADER_BYTES:], memoryview(plain))
+    opener.finish()
+    return plain
 
 
 async def open_stream(

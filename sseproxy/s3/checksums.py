@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from functools import partial
+from functools import lru_cache, partial
 from typing import Protocol
 
 import anycrc
@@ -28,7 +29,7 @@ PREFIX = "x-amz-checksum-"
 COS_CRC64 = "x-cos-hash-crc64ecma"
 # Same prefix, but about checksums instead of one.
 _NO_CHECKSUMS = {"x-amz-checksum-algorithm", "x-amz-checksum-type", "x-amz-checksum-mode"}
-_HEX = frozenset("0123456789abcdef")
+_SHA256_HEX = re.compile("[0-9a-f]{64}")
 
 
 class Hasher(Protocol):
@@ -153,15 +154,14 @@ def parse_expected(headers: Mapping[str, str], payload_hash: str | None = None) 
             raise S3Error(
                 Fault.InvalidDigest, "The Content-MD5 you specified is not valid."
             ) from None
-    checksums = dict[str, bytes]()
-    for header in headers:
-        if (header.startswith(PREFIX) and header not in _NO_CHECKSUMS) or header == COS_CRC64:
-            checksums[_algorithm(header).name] = _decode(header, headers[header])
-    trailer = tuple(
-        _algorithm(name.strip().lower()).name
-        for name in headers.get("x-amz-trailer", "").split(",")
-        if name.strip()
-    )
+    checksums = {
+        _algorithm(header).name: _decode(header, headers[header])
+        for header in filter(_is_checksum, headers)
+    }
+    trailer: tuple[str, ...] = ()
+    if "x-amz-trailer" in headers:
+        names = [name.strip().lower() for name in headers["x-amz-trailer"].split(",")]
+        trailer = tuple(_algorithm(name).name for name in names if name)
     if len(checksums.keys() - {"crc64ecma"}) + len(trailer) > 1:
         raise S3Error(
             Fault.InvalidRequest,
@@ -170,8 +170,13 @@ def parse_expected(headers: Mapping[str, str], payload_hash: str | None = None) 
     _check_announced(headers.get("x-amz-sdk-checksum-algorithm"), {*checksums, *trailer})
     if payload_hash is None:
         payload_hash = headers.get("x-amz-content-sha256", "")
-    is_hash = len(payload_hash) == 64 and _HEX.issuperset(payload_hash)
+    is_hash = _SHA256_HEX.fullmatch(payload_hash) is not None
     return Expected(content_md5, payload_hash if is_hash else None, checksums, trailer)
+
+
+@lru_cache(maxsize=1024)
+def _is_checksum(header: str) -> bool:
+    return (header.startswith(PREFIX) and header not in _NO_CHECKSUMS) or header == COS_CRC64
 
 
 def _algorithm(header: str) -> Algorithm:

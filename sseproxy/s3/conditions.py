@@ -13,6 +13,7 @@ from email.utils import parsedate_to_datetime
 from enum import Enum
 
 CONDITION_HEADERS = ("if-match", "if-none-match", "if-modified-since", "if-unmodified-since")
+_NAMES = frozenset(CONDITION_HEADERS)
 _ETAG = re.compile(r'(W/)?"([^"]*)"|([^\s,"]+)')
 
 
@@ -35,7 +36,10 @@ class Conditions:
 
     def __bool__(self) -> bool:
         """There is at least one condition."""
-        return self != Conditions()
+        return self is not _NONE and self != _NONE
+
+
+_NONE = Conditions()
 
 
 def parse_conditions(headers: Mapping[str, str], prefix: str = "") -> Conditions:
@@ -43,6 +47,8 @@ def parse_conditions(headers: Mapping[str, str], prefix: str = "") -> Conditions
 
     prefix: "x-amz-copy-source-" for those on the source of a copy.
     """
+    if not prefix and _NAMES.isdisjoint(headers):
+        return _NONE
     return Conditions(
         if_match=headers.get(prefix + "if-match"),
         if_none_match=headers.get(prefix + "if-none-match"),

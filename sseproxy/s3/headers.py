@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 
 from sseproxy.s3.conditions import CONDITION_HEADERS
 from sseproxy.s3.faults import Fault, S3Error
@@ -17,6 +18,7 @@ from sseproxy.s3.sse import is_sse_header
 RESERVED_METADATA = "x-amz-meta-sseproxy"
 COPY_CONDITION_HEADERS = tuple(f"x-amz-copy-source-{name}" for name in CONDITION_HEADERS)
 
+_CONDITIONS = {*CONDITION_HEADERS, *COPY_CONDITION_HEADERS}
 _RESERVED = (RESERVED_METADATA, "x-cos-meta-sseproxy")
 _HOP_BY_HOP = {
     *("connection", "keep-alive", "proxy-authenticate", "proxy-authorization"),
@@ -48,6 +50,8 @@ _FIELD_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9a-z]+")  # RFC 9110, 5.6.2, in lo
 _NOT_IN_VALUE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 
+# Asked of every header of every request; clients use few names.
+@lru_cache(maxsize=1024)
 def is_reserved(name: str) -> bool:
     """Whether a header, field or query name is metadata that only the proxy may set or see."""
     return name.lower().startswith(_RESERVED)
@@ -60,17 +64,20 @@ def forwarded_request_headers(headers: Mapping[str, str]) -> dict[str, str]:
     client sets the proxy's own metadata.
     """
     _refuse_reserved(headers)
-    drops = _REQUEST_DROPS | _nominated(headers)
-    kept = {
-        name: value
-        for name, value in headers.items()
-        if name not in drops and not name.startswith("x-forwarded-") and not is_sse_header(name)
-    }
-    encodings = [item.strip() for item in kept.pop("content-encoding", "").split(",")]
-    kept_encodings = [item for item in encodings if item and item.lower() != "aws-chunked"]
-    if kept_encodings:
-        kept["content-encoding"] = ",".join(kept_encodings)
+    kept = {name: value for name, value in headers.items() if _goes_on(name)}
+    for name in _nominated(headers):
+        kept.pop(name, None)
+    if "content-encoding" in kept:
+        encodings = [item.strip() for item in kept.pop("content-encoding").split(",")]
+        kept_encodings = [item for item in encodings if item and item.lower() != "aws-chunked"]
+        if kept_encodings:
+            kept["content-encoding"] = ",".join(kept_encodings)
     return kept
+
+
+@lru_cache(maxsize=1024)
+def _goes_on(name: str) -> bool:
+    return not (name in _REQUEST_DROPS or name.startswith("x-forwarded-") or is_sse_header(name))
 
 
 def forwarded_query(query: Mapping[str, str]) -> list[tuple[str, str]]:
@@ -108,13 +115,17 @@ def hoisted_headers(query: Mapping[str, str]) -> dict[str, str]:
 
 def without_digests(headers: Mapping[str, str]) -> dict[str, str]:
     """Headers without digests of the body: plaintext digests never reach the store."""
-    return {name: value for name, value in headers.items() if not name.startswith(_DIGEST_PREFIXES)}
+    return {name: value for name, value in headers.items() if not _is_digest(name)}
+
+
+@lru_cache(maxsize=1024)
+def _is_digest(name: str) -> bool:
+    return name.startswith(_DIGEST_PREFIXES)
 
 
 def without_conditions(headers: Mapping[str, str]) -> dict[str, str]:
     """Headers without conditions, on the object or a copy's source: those name client ETags."""
-    conditions = {*CONDITION_HEADERS, *COPY_CONDITION_HEADERS}
-    return {name: value for name, value in headers.items() if name not in conditions}
+    return {name: value for name, value in headers.items() if name not in _CONDITIONS}
 
 
 def forwarded_response_headers(headers: Mapping[str, str]) -> dict[str, str]:
@@ -123,16 +134,19 @@ def forwarded_response_headers(headers: Mapping[str, str]) -> dict[str, str]:
     content-length is the caller's to set; checksums stay (the caller drops them for sealed
     objects, `without_digests`); the store's own encryption is not the client's business.
     """
-    drops = _RESPONSE_DROPS | _nominated(headers)
-    return {
-        name: value
-        for name, value in headers.items()
-        if name not in drops and not is_reserved(name) and not is_sse_header(name)
-    }
+    kept = {name: value for name, value in headers.items() if _comes_back(name)}
+    for name in _nominated(headers):
+        kept.pop(name, None)
+    return kept
+
+
+@lru_cache(maxsize=1024)
+def _comes_back(name: str) -> bool:
+    return not (name in _RESPONSE_DROPS or is_reserved(name) or is_sse_header(name))
 
 
 def _refuse_reserved(names: Mapping[str, str]) -> None:
-    if any(is_reserved(name) for name in names):
+    if any(map(is_reserved, names)):
         raise S3Error(
             Fault.InvalidArgument,
             "This metadata name is reserved for server-side encryption.",
@@ -146,5 +160,7 @@ def _is_hoisted(lower: str) -> bool:
 
 def _nominated(headers: Mapping[str, str]) -> set[str]:
     """Names in Connection, which are hop-by-hop (RFC 9110, 7.6.1)."""
-    names = {name.strip().lower() for name in headers.get("connection", "").split(",")}
+    if "connection" not in headers:
+        return set()
+    names = {name.strip().lower() for name in headers["connection"].split(",")}
     return {name for name in names if not name.startswith(_END_TO_END_PREFIXES)}

@@ -148,6 +148,7 @@ def _is_one_of(host: str, names: Collection[str]) -> bool:
     return any(bare == name or bare.endswith("." + name) for name in map(_bare_host, names))
 
 
+@lru_cache(maxsize=256)
 def _bare_host(host: str) -> str:
     return host.lower().removesuffix(":80").removesuffix(":443").removesuffix(".")
 

@@ -30,7 +30,7 @@ _QUERY_FIELDS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class SigV4Claim:
     """What a request says about its signature; nothing of it is verified yet.
 

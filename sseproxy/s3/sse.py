@@ -64,6 +64,9 @@ class SseRequest:
     bucket_key: bool | None = None
 
 
+_ASKS_NOTHING = {dialect: SseRequest(mode=None, dialect=dialect) for dialect in Dialect}
+
+
 def hoisted_headers(query: Mapping[str, str]) -> dict[str, str]:
     """SSE headers that S3's V2 pre-signing moved into the query, by lower-case name.
 
@@ -87,6 +90,8 @@ def parse_write(
     secure: the client used TLS; without it SSE-C is refused unless allow_insecure_ssec.
     Raises S3Error by protocol.md 3.4 and 1.3.
     """
+    if not any(map(is_sse_header, headers)):
+        return _ASKS_NOTHING[dialect_of(headers)]
     dialect = _sse_dialect(headers)
     names = DIALECTS[dialect]
     customer_sent = any(name in headers for name in names.customer())
@@ -121,6 +126,8 @@ def parse_read(
 
     Raises S3Error as `parse_write`, and for a header that chooses a mode.
     """
+    if not any(map(is_sse_header, headers)):
+        return None
     names = DIALECTS[_sse_dialect(headers)]
     if any(name in headers for name in (names.mode, names.key_id, names.context)):
         raise _argument(
@@ -135,6 +142,8 @@ def parse_copy_source(
     headers: Mapping[str, str], *, secure: bool, allow_insecure_ssec: bool
 ) -> CustomerKey | None:
     """The customer key of a copy's source; None if none was sent. Raises as `parse_write`."""
+    if not any(map(is_sse_header, headers)):
+        return None
     names = DIALECTS[_sse_dialect(headers)]
     trio = names.customer(copy_source=True)
     return _guarded(headers, names, trio, secure=secure or allow_insecure_ssec)
@@ -202,7 +211,7 @@ def _sse_dialect(headers: Mapping[str, str]) -> Dialect:
         dialect
         for dialect in Dialect
         for name in headers
-        if name.startswith(dialect.prefix) and is_sse_header(name)
+        if is_sse_header(name) and name.startswith(dialect.prefix)
     }
     if len(used) > 1:
         raise S3Error(

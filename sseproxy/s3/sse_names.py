@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache
 
 from sseproxy.s3.faults import Fault
 from sseproxy.s3.request import Dialect
@@ -46,10 +47,14 @@ class Names:
 
     def customer(self, *, copy_source: bool = False) -> tuple[str, str, str]:
         """Names of algorithm, key and MD5."""
-        stem = self.mode.replace(_SUFFIX, _COPY_SUFFIX) if copy_source else self.mode
-        names = ("algorithm", "key", "key-md5")
-        algorithm, key, md5 = (f"{stem}-customer-{name}" for name in names)
-        return algorithm, key, md5
+        return _customer_names(
+            self.mode.replace(_SUFFIX, _COPY_SUFFIX) if copy_source else self.mode
+        )
+
+
+@lru_cache(maxsize=8)
+def _customer_names(stem: str) -> tuple[str, str, str]:
+    return f"{stem}-customer-algorithm", f"{stem}-customer-key", f"{stem}-customer-key-md5"
 
 
 DIALECTS = {
@@ -86,6 +91,7 @@ DIALECTS = {
 }
 
 
+@lru_cache(maxsize=1024)
 def is_sse_header(name: str) -> bool:
     """Whether a header, form field or query name is either dialect's SSE: never for the store."""
     return name.lower().startswith(_SSE_PREFIXES)
@@ -93,5 +99,10 @@ def is_sse_header(name: str) -> bool:
 
 def dialect_of(headers: Mapping[str, str]) -> Dialect:
     """COS if any header (lower-case names) is COS's own, else S3."""
-    cos = any(name.startswith(Dialect.COS.prefix) for name in headers)
-    return Dialect.COS if cos else Dialect.S3
+    return Dialect.COS if any(map(is_cos_header, headers)) else Dialect.S3
+
+
+@lru_cache(maxsize=1024)
+def is_cos_header(name: str) -> bool:
+    """Whether a lower-case header name is COS's own."""
+    return name.startswith(Dialect.COS.prefix)

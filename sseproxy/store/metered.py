@@ -42,6 +42,5 @@ class MeteredStore:
             body=body,
             content_length=content_length,
         )
-        self._metrics.store_requests.labels(method, str(response.status)).inc()
-        self._metrics.store_seconds.labels(method).observe(time.monotonic() - started)
+        self._metrics.store_answered(method, response.status, time.monotonic() - started)
         return response

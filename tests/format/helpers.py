@@ -9,7 +9,7 @@ from sseproxy.format.envelope import Envelope, Mode, UpperKey, seal_envelope
 from sseproxy.format.header import HEADER_BYTES, SEGMENT_BYTES, Header
 from sseproxy.format.layout import sealed_part_size
 from sseproxy.format.names import ObjectName
-from sseproxy.format.segments import PartOpener, PartSealer
+from sseproxy.format.segments import PartOpener, PartSealer, part_cipher
 from sseproxy.secret import Secret
 
 DEK = Secret(bytes(range(32)))
@@ -58,7 +58,7 @@ def seal(plain: bytes, head: Header | None = None) -> bytes:
 
 def open_all(sealed: bytes, head: Header, dek: Secret = DEK, data_id: bytes = DATA_ID) -> bytes:
     """Open the segments of a part in one call, and require the end to be there."""
-    opener = PartOpener(dek, data_id, head)
+    opener = PartOpener(part_cipher(dek, data_id, head), head)
     out = bytearray(len(sealed))
     written = opener.open_into(sealed, memoryview(out))
     opener.finish()

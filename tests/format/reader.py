@@ -25,7 +25,7 @@ from sseproxy.format.manifest import Manifest
 from sseproxy.format.names import ObjectName, manifest_folder
 from sseproxy.format.part_record import PartRecord, open_part_record, part_record_key
 from sseproxy.format.record import RecordType, open_record
-from sseproxy.format.segments import PartOpener
+from sseproxy.format.segments import PartOpener, part_cipher
 from sseproxy.format.trailer import open_trailer
 from sseproxy.format.upload import UploadRecord
 from sseproxy.secret import Secret
@@ -153,7 +153,9 @@ class Reader:
         with step("header"):
             header.check(blob[:HEADER_BYTES])
         end = layout.sealed_part_size(attributes.plain_size)
-        self.open_segments(PartOpener(dek, envelope.data_id, header), blob[HEADER_BYTES:end])
+        self.open_segments(
+            PartOpener(part_cipher(dek, envelope.data_id, header), header), blob[HEADER_BYTES:end]
+        )
         self.attributes = attributes
         if header.has_trailer:
             with step("trailer"):
@@ -196,7 +198,7 @@ class Reader:
             start, stop = found.sealed_start, found.sealed_start + found.window.sealed_stop
             with step("header"):
                 found.header.check(blob[start : start + HEADER_BYTES])
-            opener = PartOpener(dek, envelope.data_id, found.header)
+            opener = PartOpener(part_cipher(dek, envelope.data_id, found.header), found.header)
             self.open_segments(opener, blob[start + found.window.sealed_start : stop])
         digests = Attributes(etag=manifest.etag, checksums=manifest.checksums)
         self.attributes, self.manifest = attributes.merged(digests), manifest
@@ -238,7 +240,10 @@ class Reader:
         assert data_id is not None
         with step("header"):
             header = Header.parse(vector.blob[:HEADER_BYTES])
-        self.open_segments(PartOpener(Secret(dek), data_id, header), vector.blob[HEADER_BYTES:])
+        self.open_segments(
+            PartOpener(part_cipher(Secret(dek), data_id, header), header),
+            vector.blob[HEADER_BYTES:],
+        )
 
     def open_segments(self, opener: PartOpener, sealed: bytes) -> None:
         """As a stream comes: a sealed segment at a time, until the bytes end."""

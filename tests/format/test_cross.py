@@ -28,7 +28,7 @@ from sseproxy.format.part_record import (
     seal_part_record,
 )
 from sseproxy.format.record import RecordType, open_record, seal_record
-from sseproxy.format.segments import PartOpener, PartSealer
+from sseproxy.format.segments import PartOpener, PartSealer, part_cipher
 from sseproxy.format.trailer import open_trailer, seal_trailer
 from sseproxy.format.upload import UploadRecord
 from sseproxy.secret import Secret
@@ -180,7 +180,7 @@ def test_parts_are_the_same_bytes_however_they_are_fed(
     assert written == sealed
     assert b"".join(kit.open_part(packed + written, dek, data_id)) == plain
 
-    opener, opened = PartOpener(Secret(dek), data_id, header), bytearray()
+    opener, opened = PartOpener(part_cipher(Secret(dek), data_id, header), header), bytearray()
     for start in range(0, len(sealed), step * 65_552):
         piece = sealed[start : start + step * 65_552]
         opened += out[: opener.open_into(piece, memoryview(out))]
@@ -201,9 +201,8 @@ def test_a_range_of_a_kit_object_is_its_slice(bounds: list[int]) -> None:
     start, stop = bounds
     window = layout.window(len(WHOLE.plain), start, stop)
     header = layout.object_header(len(WHOLE.plain), WHOLE.env.part_salt)
-    opener = PartOpener(
-        Secret(WHOLE.dek), WHOLE.env.data_id, header, first_segment=window.first_segment
-    )
+    cipher = part_cipher(Secret(WHOLE.dek), WHOLE.env.data_id, header)
+    opener = PartOpener(cipher, header, first_segment=window.first_segment)
     out = bytearray(window.segments * 65_536)
     count = opener.open_into(WHOLE.blob[window.sealed_start : window.sealed_stop], memoryview(out))
     given_ = out[window.skip : window.skip + window.plain_length]

@@ -20,7 +20,7 @@ from sseproxy.format.layout import (
     segment_count,
     window,
 )
-from sseproxy.format.segments import PartOpener
+from sseproxy.format.segments import PartOpener, part_cipher
 
 from .helpers import DATA_ID, DEK, EDGES, PART_SALT, data, header, seal
 
@@ -125,7 +125,10 @@ def test_any_range_through_its_window_is_the_slice(draw: st.DataObject) -> None:
     stored = head.pack() + seal(plain)
     place = window(size, low, high)
     opener = PartOpener(
-        DEK, DATA_ID, head, first_segment=place.first_segment, segments=place.segments
+        part_cipher(DEK, DATA_ID, head),
+        head,
+        first_segment=place.first_segment,
+        segments=place.segments,
     )
     out = bytearray(place.segments * SEGMENT_BYTES)
     opener.open_into(stored[place.sealed_start : place.sealed_stop], memoryview(out))

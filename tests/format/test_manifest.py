@@ -17,7 +17,7 @@ from sseproxy.format.header import HEADER_BYTES, Header
 from sseproxy.format.layout import sealed_part_size
 from sseproxy.format.manifest import Manifest, ManifestPart
 from sseproxy.format.names import ObjectName, lp
-from sseproxy.format.segments import PartOpener
+from sseproxy.format.segments import PartOpener, part_cipher
 
 from .helpers import DATA_ID, DEK, NAME, data, header, seal
 from .test_attributes import checksums, exactly
@@ -244,7 +244,10 @@ def test_a_range_is_its_slice(plain_sizes: list[int], draw: st.DataObject) -> No
         found.header.check(stored[at : at + HEADER_BYTES])
         out = bytearray(run.segments * 65_536)
         opener = PartOpener(
-            DEK, DATA_ID, found.header, first_segment=run.first_segment, segments=run.segments
+            part_cipher(DEK, DATA_ID, found.header),
+            found.header,
+            first_segment=run.first_segment,
+            segments=run.segments,
         )
         opener.open_into(stored[at + run.sealed_start : at + run.sealed_stop], memoryview(out))
         opener.finish()

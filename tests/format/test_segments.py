@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from sseproxy.errors import IntegrityError
 from sseproxy.format.header import SEALED_SEGMENT_BYTES, SEGMENT_BYTES, Header, part_key
-from sseproxy.format.segments import PartOpener, PartSealer
+from sseproxy.format.segments import PartOpener, PartSealer, part_cipher
 from sseproxy.secret import Secret
 
 from .helpers import DATA_ID, DEK, EDGES, data, flipped, header, open_all, seal, segments_of
@@ -49,7 +49,10 @@ def test_sealed_bytes_are_those_of_the_specification(size: int) -> None:
 def test_any_split_gives_the_same_bytes(size: int, steps: list[int]) -> None:
     plain, head = data(size), header(size)
     whole = seal(plain)
-    sealer, opener = PartSealer(DEK, DATA_ID, head), PartOpener(DEK, DATA_ID, head)
+    sealer, opener = (
+        PartSealer(DEK, DATA_ID, head),
+        PartOpener(part_cipher(DEK, DATA_ID, head), head),
+    )
     buffer, back = bytearray(len(whole)), bytearray(size)
     sealed = opened = b""
     cuts = [0, *itertools.accumulate(steps)]
@@ -78,7 +81,7 @@ def test_only_the_front_of_the_buffer_is_written() -> None:
     PartSealer(DEK, DATA_ID, head).seal_into(data(SIZE), memoryview(out))
     assert out[len(sealed) :] == b"\xaa" * 100
     out = bytearray(b"\xaa" * (SIZE + 100))
-    PartOpener(DEK, DATA_ID, head).open_into(sealed, memoryview(out))
+    PartOpener(part_cipher(DEK, DATA_ID, head), head).open_into(sealed, memoryview(out))
     assert out[SIZE:] == b"\xaa" * 100
 
 
@@ -163,7 +166,7 @@ def test_bytes_after_the_final_segment_fail(rest: bytes) -> None:
 
 
 def test_bytes_after_a_finished_part_fail_in_a_later_call() -> None:
-    opener = PartOpener(DEK, DATA_ID, header(5))
+    opener = PartOpener(part_cipher(DEK, DATA_ID, header(5)), header(5))
     out = memoryview(bytearray(100))
     assert opener.open_into(seal(data(5)), out) == 5
     assert opener.finished
@@ -177,7 +180,7 @@ def test_bytes_after_a_finished_part_fail_in_a_later_call() -> None:
 def test_nothing_unverified_is_left_in_the_buffer(index: int) -> None:
     plain = data(SIZE)
     sealed = flipped(seal(plain), index * SEALED_SEGMENT_BYTES + 50)
-    opener, out = PartOpener(DEK, DATA_ID, header(SIZE)), bytearray(SIZE)
+    opener, out = PartOpener(part_cipher(DEK, DATA_ID, header(SIZE)), header(SIZE)), bytearray(SIZE)
     with pytest.raises(IntegrityError, match=f"segment {index}"):
         opener.open_into(sealed, memoryview(out))
     verified = index * SEGMENT_BYTES
@@ -191,7 +194,10 @@ def test_how_the_input_is_split_does_not_change_what_is_verified(
 ) -> None:
     sealed = seal(data(SIZE))
     sealed = sealed[:position] if cut else flipped(sealed, position)
-    opener, out = PartOpener(DEK, DATA_ID, header(SIZE)), memoryview(bytearray(SIZE))
+    opener, out = (
+        PartOpener(part_cipher(DEK, DATA_ID, header(SIZE)), header(SIZE)),
+        memoryview(bytearray(SIZE)),
+    )
     size = step * SEALED_SEGMENT_BYTES
 
     def read() -> None:
@@ -206,7 +212,7 @@ def test_how_the_input_is_split_does_not_change_what_is_verified(
 
 def test_an_opener_is_dead_after_a_failure() -> None:
     sealed, out = seal(data(SIZE)), memoryview(bytearray(SIZE))
-    opener = PartOpener(DEK, DATA_ID, header(SIZE))
+    opener = PartOpener(part_cipher(DEK, DATA_ID, header(SIZE)), header(SIZE))
     with pytest.raises(IntegrityError):
         opener.open_into(flipped(sealed, 0), out)
     for attempt in (lambda: opener.open_into(sealed, out), opener.finish):
@@ -219,7 +225,9 @@ def test_an_opener_is_dead_after_a_failure() -> None:
 def test_a_window_ends_where_it_was_said_to_end() -> None:
     plain = data(SIZE)
     pieces, out = segments_of(seal(plain)), bytearray(SIZE)
-    opener = PartOpener(DEK, DATA_ID, header(SIZE), first_segment=1, segments=2)
+    opener = PartOpener(
+        part_cipher(DEK, DATA_ID, header(SIZE)), header(SIZE), first_segment=1, segments=2
+    )
     opener.open_into(pieces[1], memoryview(out))
     assert not opener.finished
     opener.open_into(pieces[2], memoryview(out))
@@ -231,7 +239,9 @@ def test_a_window_ends_where_it_was_said_to_end() -> None:
 
 def test_a_window_that_lacks_a_segment_is_truncated() -> None:
     pieces, out = segments_of(seal(data(SIZE))), bytearray(SIZE)
-    opener = PartOpener(DEK, DATA_ID, header(SIZE), first_segment=1, segments=2)
+    opener = PartOpener(
+        part_cipher(DEK, DATA_ID, header(SIZE)), header(SIZE), first_segment=1, segments=2
+    )
     opener.open_into(pieces[1], memoryview(out))
     with pytest.raises(IntegrityError, match="last segment") as caught:
         opener.finish()
@@ -241,12 +251,17 @@ def test_a_window_that_lacks_a_segment_is_truncated() -> None:
 @pytest.mark.parametrize(("first", "count"), [(-1, 1), (4, 1), (4, None), (0, 5), (3, 2), (1, 0)])
 def test_a_window_outside_the_part_is_the_callers_error(first: int, count: int | None) -> None:
     with pytest.raises(ValueError):
-        PartOpener(DEK, DATA_ID, header(SIZE), first_segment=first, segments=count)
+        PartOpener(
+            part_cipher(DEK, DATA_ID, header(SIZE)),
+            header(SIZE),
+            first_segment=first,
+            segments=count,
+        )
 
 
 def test_the_opener_wants_room_before_it_opens_anything() -> None:
     sealed, plain = seal(data(SIZE)), bytearray(SIZE)
-    opener = PartOpener(DEK, DATA_ID, header(SIZE))
+    opener = PartOpener(part_cipher(DEK, DATA_ID, header(SIZE)), header(SIZE))
     with pytest.raises(ValueError):
         opener.open_into(sealed, memoryview(plain)[:-1])
     assert not any(plain)

@@ -29,7 +29,8 @@ def made(kind: type[BaseException]) -> BaseException:
         errors.IntegrityError: ("segment", SECRET),
         errors.StoreRefused: (500, "Code", SECRET),
     }
-    return kind(*arguments.get(kind, (SECRET,)))
+    named = {"provider": "local"} if issubclass(kind, errors.KmsError) else {}
+    return kind(*arguments.get(kind, (SECRET,)), **named)
 
 
 OWN = [

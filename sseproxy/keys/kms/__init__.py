@@ -1,0 +1,1 @@
+"""Key management services: one small protocol, one file for each provider."""

@@ -73,7 +73,6 @@ async def put_bucket_policy(exchange: Exchange) -> web.StreamResponse:
         raise S3Error(Fault.MalformedPolicy) from None
     if policy is not None and exchange.anonymous:
         raise exchange.anonymous_denied()
-    _check_principals(exchange, policy)
     entry = await newest_settings(exchange)
     if policy is None and not entry.policies:
         return (await _send(exchange, "PUT", document)).relayed(exchange)
@@ -143,6 +142,7 @@ async def _change(
     seen = await _send(exchange, "GET")
     if not (seen.done or seen.no_policy):
         return seen.relayed(exchange)
+    _check_principals(exchange, policy)  # whose answer tells which users there are
     before, begun = await _begin(exchange, policy)
     try:
         async with asyncio.timeout(STORE_ANSWERS_WITHIN_S):

@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from aiohttp import web
 from lxml import etree
 
+from sseproxy.proxy.anonymous import refuse_encrypted
 from sseproxy.proxy.answer import quoted, relay
 from sseproxy.proxy.body import ClientBody, read_whole
 from sseproxy.proxy.exchange import Exchange
@@ -46,7 +47,10 @@ async def delete_object(exchange: Exchange) -> web.StreamResponse:
         size=headers.get(_SIZE),
     )
     pinned: dict[str, str] = {}
-    if _conditional(asked) and not exchange.anonymous:
+    if _conditional(asked) and exchange.anonymous:
+        # At the store the condition would tell of ciphertext.
+        await refuse_encrypted(exchange, exchange.bucket, exchange.key)
+    elif _conditional(asked):
         stored = await _in_terms_of_the_store(exchange, asked)
         if stored.etag not in (None, asked.etag):
             pinned["if-match"] = quoted(stored.etag)
@@ -72,7 +76,10 @@ async def delete_objects(exchange: Exchange) -> web.StreamResponse:
         exchange.services.store_limits.check_key(item.key)
     headers = forwarded_request_headers(exchange.head.headers) | body.trailer_headers()
     refused: list[tuple[DeleteItem, S3Error]] = []
-    if any(_conditional(item) for item in asked.items) and not exchange.anonymous:
+    conditional = any(map(_conditional, asked.items))
+    if conditional and exchange.anonymous:
+        raise exchange.anonymous_denied()
+    if conditional:
         items, refused = await _judge_all(exchange, asked.items)
         if not items:
             return exchange.answer(200, {"content-type": "application/xml"}, _report(None, refused))

@@ -244,6 +244,21 @@ class TestAnonymousUploads:
             assert (answer.status, answer.code) == (403, "AccessDenied")
         assert store.keys(PUBLIC) == []
 
+    @pytest.mark.parametrize("right", [True, False])
+    async def test_a_conditional_delete_is_no_oracle(
+        self, wire: Wire, store: MemoryStore, right: bool
+    ) -> None:
+        """A store that lets anyone delete would tell by it what the ciphertext's ETag is."""
+        await wire.put(f"/{PUBLIC}/key", b"x", {"x-amz-server-side-encryption": "AES256"})
+        etag = store.raw(PUBLIC, "key").etag if right else "0" * 32
+        one = Sent("DELETE", f"/{PUBLIC}/key", headers={"if-match": f'"{etag}"'})
+        item = f"<Object><Key>key</Key><ETag>{etag}</ETag></Object>"
+        many = Sent("POST", f"/{PUBLIC}", {"delete": ""}, body=f"<Delete>{item}</Delete>".encode())
+        for sent in (one, many):
+            answer = await send(wire, sent)
+            assert (answer.status, answer.code) == (403, "AccessDenied")
+        assert store.raw(PUBLIC, "key")
+
     async def test_plain_is_the_stores_decision(self, serve, store: MemoryStore) -> None:
         wire = await serve(buckets={PUBLIC: BucketPolicy(SseMode.NONE), "plain": BucketPolicy()})
         assert (await send(wire, Sent("PUT", f"/{PUBLIC}/new", body=b"x"))).status == 200

@@ -284,6 +284,10 @@ class TestFailures:
         store.fail(Failure("GET", None, query="policy", status=403))
         assert (await put(wire, NEEDS_HEADER)).status == 403
         assert wire.proxy.services.keys.settings.epoch == 1
+        # Nor does the answer tell which users there are.
+        store.fail(Failure("GET", None, query="policy", status=403))
+        unknown = {**NEEDS_HEADER, "Principal": {"AWS": "nobody-at-all"}}
+        assert (await put(wire, unknown)).status == 403
         assert not await denied(wire)
 
     @pytest.mark.parametrize("done", [True, False])

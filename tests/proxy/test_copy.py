@@ -273,3 +273,13 @@ async def test_a_bucket_that_only_serves_encrypted_objects(
     copied = await wire.copy("data/k", "/plain/to")
     assert copied.status == 500
     assert store.keys("plain") == ["k"]
+
+
+async def test_two_sources(wire: Wire, store: MemoryStore) -> None:
+    """Whichever the store would take, the other one was checked."""
+    await wire.put("/data/source", body_of(SMALL))
+    store.requests.clear()
+    sources = {"x-amz-copy-source": "/data/source", "x-cos-copy-source": "/data/other"}
+    answer = await wire.request("PUT", "/data/target", headers=sources)
+    assert answer.status in (400, 501), answer.body
+    assert not [asked for asked in store.requests if asked.method == "PUT"]

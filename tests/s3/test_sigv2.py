@@ -337,6 +337,15 @@ class TestNotCovered:
         assert error.code == "AccessDenied"
         assert query.rpartition("&")[2].partition("=")[0] in error.fields["HeadersNotSigned"]
 
+    @pytest.mark.parametrize(
+        "query",
+        ["x-amz-meta-a=1%0Ax-amz-acl:public-read", "x-amz-meta-a=%00", "x-amz-meta%20a=1"],
+        ids=["line break", "NUL", "name"],
+    )
+    def test_what_no_header_can_be_is_none_in_the_query(self, query: str) -> None:
+        head = signed_head("PUT", "/b/k", sent_target=f"/b/k?{query}")
+        assert refused(head).code == "AccessDenied"
+
     @pytest.mark.parametrize("name", ["x-cos-acl", "x-cos-copy-source"])
     def test_headers_of_the_other_dialect(self, name: str) -> None:
         error = refused(changed(signed_head("PUT"), name, "x"))

@@ -8,7 +8,9 @@ from typing import Protocol
 
 from aiohttp import StreamReader
 
+from sseproxy.format.layout import SMALL_OBJECT_BYTES
 from sseproxy.proxy.exchange import Exchange
+from sseproxy.proxy.server import S3RequestHandler
 from sseproxy.s3.aws_chunked import ChunkedDecoder, PayloadKind, make_decoder
 from sseproxy.s3.checksums import BodyDigests, checksum_headers, parse_expected
 from sseproxy.s3.faults import Fault, S3Error
@@ -87,14 +89,48 @@ class ClientBody:
         self.digests: Mapping[str, bytes] = {}
 
     async def pieces(self) -> AsyncIterator[bytes | memoryview]:
-        """The plain bytes as they arrive, each already counted and digested."""
+        """The plain bytes as they arrive, each already counted and digested.
+
+        A large body comes in whole segments but for its end: those are sealed where they lie.
+        """
         self._exchange.send_continue()
-        content = self._exchange.request.content
-        while data := await self._next(content):
+        async for data in self._taken() if self._is_taken else self._parsed():
             for piece in self._decoder.feed(data) if self._decoder else (data,):
                 self._seen += len(piece)
                 self._digests.update(piece)
                 yield piece
+
+    @property
+    def _is_taken(self) -> bool:
+        """Large, of known length, and not within HTTP's own chunks, which the parser undoes."""
+        headers = self._exchange.head.headers
+        return "transfer-encoding" not in headers and _content_length(headers) > SMALL_OBJECT_BYTES
+
+    async def _parsed(self) -> AsyncIterator[bytes]:
+        content = self._exchange.request.content
+        while data := await self._next(content):
+            yield data
+
+    async def _taken(self) -> AsyncIterator[memoryview]:
+        """The body as sent, read past aiohttp's parser into one buffer again and again."""
+        exchange = self._exchange
+        request, left = exchange.request, _content_length(exchange.head.headers)
+        assert isinstance(request.protocol, S3RequestHandler)
+        intake = request.protocol.take_body(request.content, left)
+        first, idle_s = memoryview(intake.first), exchange.services.limits.client_idle_s
+        with exchange.services.buffers.borrow_plain() as buffer:
+            while left:
+                view = buffer[: min(left, len(buffer))]
+                early = min(len(first), len(view))
+                view[:early] = first[:early]
+                first = first[early:]
+                if early < len(view):
+                    try:
+                        await intake.fill(view[early:], idle_s)
+                    except TimeoutError:
+                        raise S3Error(Fault.RequestTimeout) from None
+                left -= len(view)
+                yield view
 
     async def _next(self, content: StreamReader) -> bytes:
         # What has arrived needs no timer, which costs more than all the rest here.

@@ -347,6 +347,7 @@ class Exchange:
         if self.response is not None:
             self.response.force_close()
         protocol = self.request.protocol
+        assert isinstance(protocol, S3RequestHandler)
+        protocol.abandon_body()
         if self.head is not None and self.waits_for_continue and not self.continue_sent:
-            assert isinstance(protocol, S3RequestHandler)
             protocol.dont_linger()

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from aiohttp import web
+from aiohttp import StreamReader, web
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.helpers import rfc822_formatted_time
-from aiohttp.web_protocol import RequestHandler
+from aiohttp.http_parser import HttpRequestParser
+from aiohttp.web_protocol import RequestHandler, RequestPayloadError
 from multidict import CIMultiDict
+
+from sseproxy.proxy.intake import BodyIntake
 
 ErrorPage = Callable[[int, BaseException | None], web.StreamResponse]
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
@@ -81,12 +84,40 @@ class WholeAnswer(web.StreamResponse):
 class S3RequestHandler(RequestHandler):
     """One client connection."""
 
-    __slots__ = ("_error_page", "_last")
+    __slots__ = ("_error_page", "_intake", "_last")
 
     def __init__(self, manager: web.Server, error_page: ErrorPage, **kw: Any):
         super().__init__(manager, **kw)
         self._error_page = error_page
         self._last = False
+        self._intake: BodyIntake | None = None
+
+    def take_body(self, content: StreamReader, length: int) -> BodyIntake:
+        """Read a body of that many bytes past the parser."""
+        self._intake = BodyIntake(self, content, length)
+        return self._intake
+
+    def body_taken(self, content: StreamReader) -> None:
+        """The body was read to its end elsewhere: what comes next is another request."""
+        self._intake = None
+        # The parser still waits for that body; nothing of what it was fed is left in it.
+        self._parser = HttpRequestParser(
+            self,
+            self._loop,
+            self._read_bufsize,
+            max_line_size=self.max_line_size,
+            max_field_size=self.max_field_size,
+            max_headers=self.max_headers,
+            payload_exception=RequestPayloadError,
+            auto_decompress=False,
+            max_msg_queue_size=self._max_msg_queue_size,
+        )
+        content.feed_eof()  # which lets the transport read again
+
+    def abandon_body(self) -> None:
+        """Nobody will read the rest of the body that is being taken."""
+        if self._intake is not None:
+            self._intake.discard()
 
     def close(self) -> None:
         """Close when the running request is answered, at once if there is none.

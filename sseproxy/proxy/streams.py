@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 
 from sseproxy.errors import IntegrityError
-from sseproxy.format.header import HEADER_BYTES, SEALED_SEGMENT_BYTES, Header
+from sseproxy.format.header import HEADER_BYTES, SEALED_SEGMENT_BYTES, SEGMENT_BYTES, Header
 from sseproxy.format.layout import Window, sealed_part_size
 from sseproxy.format.segments import PartOpener, PartSealer
 from sseproxy.proxy.buffers import BufferPool
@@ -23,17 +23,23 @@ async def seal_stream(
 
     finish: called when the plaintext has ended; verifies it all and returns the trailer. Until
     then the final segment is held back: if it raises, the store's request stays unfinished and
-    the store keeps what it had. A yielded view is valid until the next is asked for.
+    the store keeps what it had. A piece must be valid, and a yielded view is, until the next is
+    asked for.
     """
     yield header.pack()
     with buffers.borrow() as (plain, sealed):
-        filled = 0
+        filled, left = 0, header.plain_length
         async for piece in pieces:
             rest = memoryview(piece)
+            whole = not filled and len(rest) <= len(plain) and len(rest) % SEGMENT_BYTES == 0
+            if whole and len(rest) < left:
+                yield sealed[: sealer.seal_into(rest, sealed)]  # no copy, and not the last
+                left -= len(rest)
+                continue
             while rest:
                 if filled == len(plain):
                     yield sealed[: sealer.seal_into(plain, sealed)]
-                    filled = 0
+                    filled, left = 0, left - len(plain)
                 taken = min(len(rest), len(plain) - filled)
                 plain[filled : filled + taken] = rest[:taken]
                 filled += taken

@@ -36,8 +36,9 @@ def minio() -> Iterator[MinIO]:
 @pytest.fixture(autouse=True)
 def _logging_as_it_was() -> Iterator[None]:
     """A command that configures logging in this process leaves the next test alone."""
-    root = logging.getLogger()
-    level, handlers = root.level, list(root.handlers)
+    root, ours = logging.getLogger(), logging.getLogger("sseproxy")
+    levels, handlers = {logger: logger.level for logger in (root, ours)}, list(root.handlers)
     yield
-    root.setLevel(level)
+    for logger, level in levels.items():
+        logger.setLevel(level)
     root.handlers[:] = handlers

@@ -66,7 +66,8 @@ class WholeAnswer(web.StreamResponse):
         lines = [f"HTTP/{version[0]}.{version[1]} {self._status} {self._reason}"]
         lines += [f"{name}: {value}" for name, value in headers.items()]
         if self._status not in _BODILESS:
-            if "content-length" not in headers:
+            # A refused HEAD has no body here: what a GET would have had is not known.
+            if "content-length" not in headers and (self.body or request.method != "HEAD"):
                 lines.append(f"Content-Length: {len(self.body)}")
             if self.body and "content-type" not in headers:
                 lines.append("Content-Type: application/octet-stream")

@@ -294,3 +294,11 @@ async def test_a_client_that_leaves_in_mid_download(wire: Wire, store: MemorySto
             await asyncio.sleep(0.001)
     assert (await wire.get("/data/k", {"range": "bytes=0-3"})).status == 206
     assert wire.proxy.metric("sseproxy_requests_in_flight") == 0
+
+
+async def test_a_refused_head_tells_no_length(wire: Wire) -> None:
+    """RFC 9110 §8.6: Content-Length: 0 would say that a GET's answer is empty; it isn't."""
+    await wire.put("/data/k", body_of(SMALL))
+    refused = await wire.request("HEAD", "/data/k", headers={"if-match": '"other"'})
+    assert (refused.status, refused.body) == (412, b"")
+    assert "content-length" not in refused.headers

@@ -73,6 +73,7 @@ def test_customer_keys(dialect: Dialect) -> None:
     assert parse_copy_source(named(dialect, TRIO, source=True), **options) == expected
     assert parse_read(named(dialect, TRIO, source=True), **options) is None
     assert parse_copy_source(named(dialect, TRIO), **options) is None
+    assert parse_copy_source({"content-type": "text/plain"}, **options) is None
 
 
 def test_kms_fields() -> None:

@@ -180,6 +180,9 @@ def test_delete_requests_have_1_to_1000_objects(count: int) -> None:
     [
         ("<Key></Key>", Fault.MalformedXML),
         ("<VersionId>v</VersionId>", Fault.MalformedXML),
+        ("<Key>k</Key><Key>l</Key>", Fault.MalformedXML),
+        ("<Key>k<b/></Key>", Fault.MalformedXML),
+        ("<Key>k</Key><!-- l -->", Fault.MalformedXML),
         ("<Key>../other/k</Key>", Fault.InvalidURI),
         (f"<Key>{'k' * 1025}</Key>", Fault.KeyTooLongError),
     ],

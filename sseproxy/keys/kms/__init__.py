@@ -1,1 +1,0 @@
-"""Key management services: one small protocol, one file for each provider."""

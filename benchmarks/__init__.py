@@ -1,0 +1,1 @@
+"""What sseproxy costs beside its peers, all measured in one run: `make bench`."""

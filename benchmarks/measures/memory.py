@@ -153,6 +153,8 @@ def _mixed(proxy: Proxy, endpoint: Endpoint, small: bytes, large: bytes) -> Call
     upload = signed_head(endpoint, "PUT", f"/{BUCKET}/mixed-large", SSE_S3, length=len(large))
     download = signed_head(endpoint, "GET", f"/{BUCKET}/mixed-large")
     parts = UploadWork(endpoint, SSE_S3, large, 4, f"/{BUCKET}/mixed-parts")
+    for put in puts:
+        once(endpoint.port, put)
 
     def cycle() -> None:
         loads([endpoint.port], [[*puts, *gets, listing]], 32, 2)

@@ -25,7 +25,7 @@ from sseproxy.keys.keyring import SETTINGS_REFRESH_S, KeyringService
 from sseproxy.listening import listening
 from sseproxy.metrics import Metrics
 from sseproxy.proxy.buffers import BufferPool
-from sseproxy.proxy.cache import AttributeCache, OpenedEnvelopes
+from sseproxy.proxy.cache import AttributeCache, ListedEntries, OpenedEnvelopes
 from sseproxy.proxy.credentials import MAX_LOOKUPS, CredentialHook
 from sseproxy.proxy.exchange import Client, CredentialSource, Limits, Services, StoreLimits
 from sseproxy.proxy.manifests import Manifests
@@ -208,6 +208,7 @@ def build_services(
         clock=clock,
         cache=AttributeCache(metrics, config.limits.attribute_cache),
         opened=OpenedEnvelopes(metrics),
+        listed=ListedEntries(metrics),
         manifests=Manifests(system_bucket(config, store), keys, metrics),
         buffers=BufferPool(),
         credential_source=credential_source,

@@ -21,7 +21,7 @@ from sseproxy.keys.keymaster import Keymaster
 from sseproxy.keys.keyring import KeyringService
 from sseproxy.metrics import Metrics
 from sseproxy.proxy.buffers import BufferPool
-from sseproxy.proxy.cache import AttributeCache, OpenedEnvelopes
+from sseproxy.proxy.cache import AttributeCache, ListedEntries, OpenedEnvelopes
 from sseproxy.proxy.dispatch import Dispatcher
 from sseproxy.proxy.exchange import Client, Limits, Services
 from sseproxy.proxy.manifests import Manifests
@@ -213,6 +213,7 @@ async def in_process(
         clock=clock,
         cache=AttributeCache(metrics),
         opened=OpenedEnvelopes(metrics),
+        listed=ListedEntries(metrics),
         manifests=Manifests(system, keys, metrics),
         buffers=BufferPool(),
         refused_hosts=frozenset(refused_hosts),

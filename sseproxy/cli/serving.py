@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import resource
@@ -110,6 +111,9 @@ async def _serve(config: Config, *, create: bool) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stop_now)
     async with app.serve(config, os.environ, create=create) as running:
         started.set()
+        # What is there now stays: without it, a collection takes 50 ms of all that is served.
+        gc.collect()
+        gc.freeze()
         log.info(
             "sseproxy %s serves %s, metrics on %s", __version__, running.endpoint, running.admin
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -179,6 +179,42 @@ class OpenedEnvelopes:
     def put(self, name: ObjectName, encoded: str, opened: Opened) -> None:
         """Remember what was opened, and verified, just now."""
         self._entries[name, encoded] = opened
+        if len(self._entries) > self._limit:
+            self._entries.popitem(last=False)
+
+
+class ListedEntries:
+    """Entries of listings as the store writes them, and as clients get them.
+
+    The store's bytes have key, ETag, size and date in them, so that another object at the key is
+    another entry. Least recently used are dropped first.
+    """
+
+    def __init__(self, metrics: Metrics, entries: int = 20_000) -> None:
+        self._entries: OrderedDict[tuple[str, bool, bytes], bytes] = OrderedDict()
+        self._limit = entries
+        lookups = metrics.cache_lookups
+        self._hit = lookups.labels("listings", "hit")
+        self._miss = lookups.labels("listings", "miss")
+        metrics.cache_entries.labels("listings").set_function(lambda: len(self._entries))
+
+    def find(self, bucket: str, url_encoded: bool, stored: Iterable[bytes]) -> list[bytes | None]:
+        """For each of the store's entries what the client gets, None where it is not known."""
+        entries, found = self._entries, []
+        for piece in stored:
+            name = (bucket, url_encoded, piece)
+            shown = entries.get(name)
+            if shown is not None:
+                entries.move_to_end(name)
+            found.append(shown)
+        misses = found.count(None)
+        self._hit.inc(len(found) - misses)
+        self._miss.inc(misses)
+        return found
+
+    def put(self, bucket: str, url_encoded: bool, stored: bytes, shown: bytes) -> None:
+        """Remember what stands for an entry."""
+        self._entries[bucket, url_encoded, stored] = shown
         if len(self._entries) > self._limit:
             self._entries.popitem(last=False)
 

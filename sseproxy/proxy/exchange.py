@@ -18,7 +18,7 @@ from sseproxy.keys.keymaster import Keymaster
 from sseproxy.keys.keyring import KeyringService
 from sseproxy.metrics import Metrics
 from sseproxy.proxy.buffers import BufferPool
-from sseproxy.proxy.cache import AttributeCache, OpenedEnvelopes
+from sseproxy.proxy.cache import AttributeCache, ListedEntries, OpenedEnvelopes
 from sseproxy.proxy.manifests import Manifests
 from sseproxy.proxy.policy import BucketPolicy, Policies, refuse_by_documents
 from sseproxy.proxy.server import S3RequestHandler, WholeAnswer
@@ -152,6 +152,7 @@ class Services:
     clock: Callable[[], datetime]
     cache: AttributeCache
     opened: OpenedEnvelopes
+    listed: ListedEntries
     manifests: Manifests
     buffers: BufferPool
     credential_source: CredentialSource | None = None

@@ -8,10 +8,13 @@ so it is asked for only where the page is not known from before.
 from __future__ import annotations
 
 import asyncio
+import base64
 import logging
+import re
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from email.utils import format_datetime
+from functools import lru_cache
 
 from aiohttp import web
 
@@ -41,6 +44,7 @@ from sseproxy.s3.headers import (
     forwarded_request_headers,
     forwarded_response_headers,
 )
+from sseproxy.s3.listing_pieces import ListingPieces
 from sseproxy.s3.operations import Operation
 from sseproxy.s3.request import encode_key
 from sseproxy.s3.xml import Entry, Listing
@@ -48,9 +52,12 @@ from sseproxy.store.objects import StoreResponse
 
 log = logging.getLogger("sseproxy")
 
+_PAGE_PLACE = "continuation-token"
 _LIMIT_BYTES = 64 * 1024 * 1024
 # What a metadata listing has and no other; for a client that did not ask for it.
 _METADATA_ELEMENTS = ("UserMetadata", "UserTags", "Internal")
+_DAY_CHARS, _SECONDS_CHARS = len("2026-01-01"), len("2026-01-01T00:00:00")
+_TIME = re.compile(r"T\d\d:\d\d:\d\d")
 # So many looks are cheaper than a listing with metadata, and so is a quarter of a page.
 _FEW_LOOKS = 32
 
@@ -90,8 +97,9 @@ async def _exact_listing(exchange: Exchange, *, asked_metadata: bool) -> web.Str
             if response.status != 200:
                 return await relay(exchange, response)
             body = await response.read(_LIMIT_BYTES)
+        remembered = None if add or asked_metadata else _Remembered.find(exchange, body)
         try:
-            listing = Listing.parse(body)
+            listing = Listing.parse(body if remembered is None else remembered.unknown)
         except StoreProtocolError:
             if not add:
                 raise
@@ -99,26 +107,88 @@ async def _exact_listing(exchange: Exchange, *, asked_metadata: bool) -> web.Str
             may_add = add = False
             continue
         unknown = [entry for entry in listing.entries if not _known(exchange, entry)]
-        if may_add and not add and len(unknown) > max(_FEW_LOOKS, len(listing.entries) // 4):
+        count = len(listing.entries if remembered is None else remembered.shown)
+        if may_add and not add and len(unknown) > max(_FEW_LOOKS, count // 4):
             add = True
             continue
         break
-    await _resolve_all(exchange, unknown)
+    unsettled = await _resolve_all(exchange, unknown)
     if may_add:
         cache.put_page(page)
-    return _answer(exchange, response, listing, keep_metadata=asked_metadata)
+    if remembered is None:
+        return _answer(exchange, response, listing, keep_metadata=asked_metadata)
+    _drop_metadata(listing)
+    settled = [entry not in unsettled for entry in listing.entries]
+    return _respond(exchange, response, remembered.completed(listing.to_bytes(), settled))
+
+
+@dataclass(frozen=True, slots=True)
+class _Remembered:
+    """A listing of the store, of which some entries were answered before.
+
+    pieces: the store's; shown: by entry what the client gets, None where it is not known.
+    """
+
+    exchange: Exchange
+    pieces: ListingPieces
+    shown: list[bytes | None]
+
+    @classmethod
+    def find(cls, exchange: Exchange, body: bytes) -> _Remembered | None:
+        """None for a listing that can't be cut into entries: all of it has to be parsed."""
+        pieces = ListingPieces.cut(body)
+        if pieces is None:
+            return None
+        listed = exchange.services.listed
+        shown = listed.find(exchange.bucket, pieces.url_encoded, pieces.entries)
+        return cls(exchange, pieces, shown)
+
+    @property
+    def unknown(self) -> bytes:
+        """The listing with those entries only that are not known."""
+        both = zip(self.pieces.entries, self.shown, strict=True)
+        return self.pieces.joined(stored for stored, shown in both if shown is None)
+
+    def completed(self, resolved: bytes, settled: list[bool]) -> bytes:
+        """The whole answer. resolved: `unknown`, with what clients get; settled: by its entries.
+
+        What is not settled, as a damaged object, is asked for again the next time.
+        """
+        if None not in self.shown:
+            return self.pieces.joined(shown for shown in self.shown if shown is not None)
+        fresh = ListingPieces.cut(resolved)
+        if fresh is None or len(fresh.entries) != len(settled):
+            raise StoreProtocolError("the store's listing can't be taken apart")
+        services, bucket = self.exchange.services, self.exchange.bucket
+        resolutions = zip(fresh.entries, settled, strict=True)
+        whole = []
+        for stored, shown in zip(self.pieces.entries, self.shown, strict=True):
+            if shown is None:
+                shown, keep = next(resolutions)
+                if keep:
+                    services.listed.put(bucket, self.pieces.url_encoded, stored, shown)
+            whole.append(shown)
+        return self.pieces.joined(whole)
 
 
 def _answer(
     exchange: Exchange, response: StoreResponse, listing: Listing, *, keep_metadata: bool
 ) -> web.StreamResponse:
-    for entry in listing.entries:
-        if keep_metadata:
+    if keep_metadata:
+        for entry in listing.entries:
             entry.drop_reserved_metadata()
-        else:
-            entry.drop(*_METADATA_ELEMENTS)
-    headers = forwarded_response_headers(response.headers)
-    return exchange.answer(200, headers, listing.to_bytes())
+    else:
+        _drop_metadata(listing)
+    return _respond(exchange, response, listing.to_bytes())
+
+
+def _drop_metadata(listing: Listing) -> None:
+    for entry in listing.entries:
+        entry.drop(*_METADATA_ELEMENTS)
+
+
+def _respond(exchange: Exchange, response: StoreResponse, body: bytes) -> web.StreamResponse:
+    return exchange.answer(200, forwarded_response_headers(response.headers), body)
 
 
 async def _ask(exchange: Exchange, *, add_metadata: bool) -> StoreResponse:
@@ -131,17 +201,47 @@ async def _ask(exchange: Exchange, *, add_metadata: bool) -> StoreResponse:
 def _page(exchange: Exchange) -> tuple[str, ...]:
     """What makes this request ask for this page; the order of the query does not."""
     query = sorted(exchange.query_to_store())
-    return (exchange.bucket, *(text for item in query for text in item))
+    items = ((name, _place(value) if name == _PAGE_PLACE else value) for name, value in query)
+    return (exchange.bucket, *(text for item in items for text in item))
 
 
-async def _resolve_all(exchange: Exchange, entries: list[Entry]) -> None:
-    limit = asyncio.Semaphore(exchange.services.limits.listing_looks)
+def _place(token: str) -> str:
+    """A continuation token without the id of a listing under way, which MinIO hides in it."""
+    try:
+        text = base64.b64decode(token, validate=True)
+    except ValueError:
+        return token
+    return text.partition(b"[minio_cache:")[0].hex()
+
+
+async def _resolve_all(exchange: Exchange, entries: list[Entry]) -> set[Entry]:
+    """Fill in what the entries are; those of which that could not be learnt."""
+    services, bucket = exchange.services, exchange.bucket
+    unsettled = set()
+    # What the listing itself tells needs no waiting, and no task.
+    rest = []
+    for entry in entries:
+        place = Place(services.service_credential, bucket, entry.key, entry.version_id or "")
+        try:
+            seen = _told(services, place, entry)
+        except (FormatError, KeyUnavailable) as error:
+            _report(services, place, error)
+            unsettled.add(entry)
+            continue
+        if seen is None:
+            rest.append((place, entry))
+        else:
+            _fill_in(services, place, entry, seen)
+    limit = asyncio.Semaphore(services.limits.listing_looks)
     try:
         async with asyncio.TaskGroup() as looks:
-            for entry in entries:
-                looks.create_task(_resolve(exchange.services, exchange.bucket, entry, limit))
+            tasks = [
+                (entry, looks.create_task(_resolve(services, place, entry, limit)))
+                for place, entry in rest
+            ]
     except ExceptionGroup as failures:
         raise failures.exceptions[0] from None  # one failed look is the answer's own failure
+    return unsettled | {entry for entry, task in tasks if not task.result()}
 
 
 def _known(exchange: Exchange, entry: Entry) -> bool:
@@ -169,41 +269,63 @@ class _Seen:
     body: bytes = b""
 
 
-async def _resolve(services: Services, bucket: str, entry: Entry, limit: asyncio.Semaphore) -> None:
-    """Learn what one entry is, as the service account, now that the store allowed the listing."""
-    place = Place(services.service_credential, bucket, entry.key, entry.version_id or "")
+async def _resolve(
+    services: Services, place: Place, entry: Entry, limit: asyncio.Semaphore
+) -> bool:
+    """Learn what one entry is, as the service account, now that the store allowed the listing.
+
+    False if that failed: the entry stays as it is stored.
+    """
     async with limit:
         try:
-            seen = await _seen(services, place, entry)
+            seen = await _looked_up(services, place, entry)
         except (FormatError, KeyUnavailable) as error:
-            # A damaged or foreign object must not hide the others: it is listed as stored.
-            if isinstance(error, IntegrityError):
-                services.metrics.integrity_failures.labels(error.reason).inc()
-            log.warning("listing: %s/%s can't be opened: %s", bucket, encode_key(entry.key), error)
-            return
+            _report(services, place, error)
+            return False
+    return _fill_in(services, place, entry, seen)
+
+
+def _report(services: Services, place: Place, error: Exception) -> None:
+    """A damaged or foreign object must not hide the others: it is listed as stored."""
+    if isinstance(error, IntegrityError):
+        services.metrics.integrity_failures.labels(error.reason).inc()
+    where = f"{place.bucket}/{encode_key(place.key)}"
+    log.warning("listing: %s can't be opened: %s", where, error)
+
+
+def _fill_in(services: Services, place: Place, entry: Entry, seen: _Seen) -> bool:
+    """Put in what was seen, or remember that it is plaintext; False if it was not there."""
     if seen.sealed is not None:
         entry.set(size=seen.sealed.plain_size, etag=seen.sealed.attributes.etag_text)
-    elif seen.status in (200, 206, 416) and entry.size is not None:
-        services.cache.put_plain(bucket, entry.key, place.version, entry.etag, entry.size)
-    elif seen.status != 404 and not _archived(seen.body):
+        return True
+    if seen.status in (200, 206, 416) and entry.size is not None:
+        services.cache.put_plain(place.bucket, place.key, place.version, entry.etag, entry.size)
+        return True
+    if seen.status != 404 and not _archived(seen.body):
         raise StoreRefused(
-            seen.status, "", f"the service account can't look at objects of bucket {bucket}"
+            seen.status, "", f"the service account can't look at objects of bucket {place.bucket}"
         )
+    return False
 
 
-async def _seen(services: Services, place: Place, entry: Entry) -> _Seen:
-    """From the listing's own metadata, if it has the entry's; else from a look."""
+def _told(services: Services, place: Place, entry: Entry) -> _Seen | None:
+    """What the listing's own metadata says; None if it has none, or there is more to know."""
+    if not entry.tells_metadata or entry.size is None:
+        return None
+    if RESERVED_METADATA not in entry.metadata:
+        return _Seen(None)
+    state = _described(services, place, entry, entry.size)
+    if state.is_multipart or needs_trailer(state.plain_size):
+        return None
+    services.cache.put(place.bucket, place.key, place.version, state)
+    return _Seen(state)
+
+
+async def _looked_up(services: Services, place: Place, entry: Entry) -> _Seen:
+    """A multipart object from the listing's metadata and its manifest; others from a look."""
     if entry.tells_metadata and entry.size is not None:
-        metadata = entry.metadata
-        if RESERVED_METADATA not in metadata:
-            return _Seen(None)
-        headers = {
-            RESERVED_METADATA: metadata[RESERVED_METADATA],
-            "etag": entry.etag,
-            "last-modified": _http_date(entry.last_modified),
-        }
-        state = open_envelope(services, place.bucket, place.key, headers, entry.size)
-        if state.is_multipart or not needs_trailer(state.plain_size):
+        state = _described(services, place, entry, entry.size)
+        if state.is_multipart:
             state = await with_manifest(services, place, state)
             services.cache.put(place.bucket, place.key, place.version, state)
             return _Seen(state)
@@ -211,12 +333,28 @@ async def _seen(services: Services, place: Place, entry: Entry) -> _Seen:
     return _Seen(found.sealed, found.status, found.body)
 
 
+def _described(services: Services, place: Place, entry: Entry, size: int) -> SealedObject:
+    headers = {
+        RESERVED_METADATA: entry.metadata[RESERVED_METADATA],
+        "etag": entry.etag,
+        "last-modified": _http_date(entry.last_modified),
+    }
+    return open_envelope(services, place.bucket, place.key, headers, size)
+
+
 def _http_date(listed: str) -> str:
     """A LastModified as the header of the object has it; "" if it is none."""
+    day, time = listed[:_DAY_CHARS], listed[_DAY_CHARS:_SECONDS_CHARS]
     try:
-        return format_datetime(datetime.fromisoformat(listed), usegmt=True)
+        return f"{_http_day(day)} {time[1:]} GMT" if _TIME.fullmatch(time) else ""
     except ValueError:
         return ""
+
+
+# The objects of a listing are often of few days.
+@lru_cache(maxsize=1024)
+def _http_day(day: str) -> str:
+    return format_datetime(datetime.fromisoformat(day).replace(tzinfo=UTC), usegmt=True)[:16]
 
 
 def _archived(body: bytes) -> bool:

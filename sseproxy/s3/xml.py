@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Self
 from urllib.parse import unquote_plus
 
@@ -41,9 +42,14 @@ def parse_client_xml(body: bytes, root: str) -> etree._Element:
 def children(parent: etree._Element, *names: str) -> Iterator[etree._Element]:
     """The child elements with one of these local names, in document order."""
     for element in parent:
-        # Comments and processing instructions have no name.
-        if isinstance(element.tag, str) and etree.QName(element).localname in names:
+        if local_name(element) in names:
             yield element
+
+
+def local_name(element: etree._Element) -> str | None:
+    """Its name without a namespace; None for comments and processing instructions."""
+    tag = element.tag  # etree.QName would cost more than all the rest of a listing's entry
+    return tag.rpartition("}")[2] if isinstance(tag, str) else None
 
 
 def text_of(parent: etree._Element, name: str) -> str | None:
@@ -64,49 +70,47 @@ class Entry:
 
     def __init__(self, element: etree._Element, *, url_encoded: bool) -> None:
         self._element = element
-        key = text_of(element, "Key")
+        # The first of each name, in one pass: a listing has ten thousand of them.
+        self._fields: dict[str | None, etree._Element] = {}
+        for child in element:
+            self._fields.setdefault(local_name(child), child)
+        key = self._text("Key")
         if not key:
             raise _MalformedError("an entry without a key")
         self.key = unquote_plus(key) if url_encoded else key
-        self.version_id = text_of(element, "VersionId")
-        self.last_modified = text_of(element, "LastModified") or ""
-        self.is_delete_marker = etree.QName(element).localname == "DeleteMarker"
-
-    @property
-    def etag(self) -> str:
-        """Unquoted; "" if there is none."""
-        return (text_of(self._element, "ETag") or "").strip('"')
-
-    @property
-    def size(self) -> int | None:
-        """In bytes; None if there is none, as for a delete marker."""
-        text = text_of(self._element, "Size") or ""
-        return int(text) if text.isascii() and text.isdigit() and len(text) <= 19 else None
+        self.version_id = self._text("VersionId")
+        self.last_modified = self._text("LastModified") or ""
+        self.is_delete_marker = local_name(element) == "DeleteMarker"
+        # Unquoted; "" if there is none.
+        self.etag = (self._text("ETag") or "").strip('"')
+        # In bytes; None if there is none, as for a delete marker.
+        self.size = _size_of(self._text("Size") or "")
 
     @property
     def tells_metadata(self) -> bool:
         """The store's metadata listing says what metadata the object has, be it none."""
-        return next(children(self._element, "UserMetadata"), None) is not None
+        return "UserMetadata" in self._fields
 
-    @property
+    @cached_property
     def metadata(self) -> dict[str, str]:
         """What the store's metadata listing says, by lower-case name; {} if it has none."""
-        return {
-            etree.QName(item).localname.lower(): item.text or ""
-            for holder in children(self._element, "UserMetadata")
-            for item in holder
-            if isinstance(item.tag, str)
-        }
+        holder = self._fields.get("UserMetadata")
+        if holder is None:
+            return {}
+        return {name.lower(): item.text or "" for item in holder if (name := local_name(item))}
 
     def set(self, *, size: int, etag: str) -> None:
         """Put the client's size (bytes) and ETag (unquoted) in place of the store's."""
+        self.size, self.etag = size, etag
         self._put("Size", str(size))
         self._put("ETag", f'"{etag}"')
 
     def drop(self, *names: str) -> None:
-        """Take out elements by local name."""
-        for element in list(children(self._element, *names)):
-            _remove(element)
+        """Take out the first element of each of these local names."""
+        for name in names:
+            element = self._fields.pop(name, None)
+            if element is not None:
+                _remove(element)
 
     def drop_reserved_metadata(self) -> None:
         """Take out of a metadata listing what only the proxy may see."""
@@ -115,13 +119,21 @@ class Entry:
                 if isinstance(item.tag, str) and is_reserved(etree.QName(item).localname):
                     _remove(item)
 
+    def _text(self, name: str) -> str | None:
+        element = self._fields.get(name)
+        return None if element is None else element.text or ""
+
     def _put(self, name: str, text: str) -> None:
-        element = next(children(self._element, name), None)
+        element = self._fields.get(name)
         if element is None:
             namespace = etree.QName(self._element).namespace
             tag = f"{{{namespace}}}{name}" if namespace else name
-            element = etree.SubElement(self._element, tag)
+            element = self._fields[name] = etree.SubElement(self._element, tag)
         element.text = text
+
+
+def _size_of(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 19 else None
 
 
 class Listing:

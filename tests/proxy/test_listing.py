@@ -8,6 +8,8 @@ from dataclasses import replace
 import pytest
 from lxml import etree
 
+from sseproxy.metrics import Metrics
+from sseproxy.proxy.cache import ListedEntries
 from sseproxy.proxy.exchange import Limits
 from tests.proxies import SYSTEM_BUCKET
 from tests.proxy.conftest import CREDENTIAL, Serve
@@ -144,6 +146,76 @@ class TestCost:
         store.requests.clear()
         assert (await wire.get("/other")).status == 403
         assert len(store.requests) == 1
+
+
+class TestRemembered:
+    """Entries that were answered before are not parsed again."""
+
+    def hits(self, wire: Wire) -> float:
+        lookups = wire.proxy.services.metrics.cache_lookups
+        return lookups.labels("listings", "hit")._value.get()
+
+    async def test_the_same_answer_again(self, wire: Wire) -> None:
+        for index in range(5):
+            await wire.put(f"/data/{index}", body_of(SMALL, seed=index))
+        first = await wire.get("/data", query=KINDS["v2"])
+        again = await wire.get("/data", query=KINDS["v2"])
+        assert again.body == first.body
+        assert self.hits(wire) == 5
+
+    async def test_new_entries_come_in_their_place(self, wire: Wire) -> None:
+        for key in "bd":
+            await wire.put(f"/data/{key}", body_of(SMALL))
+        await wire.get("/data")
+        for key in "ace":
+            await wire.put(f"/data/{key}", body_of(LARGE))
+        listed = entries(await wire.get("/data"))
+        assert list(listed) == list("abcde")
+        assert {key: size for key, (size, _) in listed.items()} == {
+            **dict.fromkeys("bd", SMALL),
+            **dict.fromkeys("ace", LARGE),
+        }
+        assert self.hits(wire) == 2
+
+    async def test_what_could_not_be_opened_is_tried_again(
+        self, wire: Wire, store: MemoryStore
+    ) -> None:
+        await wire.put("/data/k", body_of(SMALL))
+        raw = store.raw("data", "k")
+        right = raw.headers[RESERVED]
+        wire.proxy.services.cache._entries.clear()
+        raw.headers[RESERVED] = "AQ" + right[2:][::-1]
+        assert entries(await wire.get("/data"))["k"][0] == sealed_size(SMALL)
+        raw.headers[RESERVED] = right
+        assert entries(await wire.get("/data"))["k"] == (SMALL, md5(body_of(SMALL)))
+
+    async def test_the_same_entry_of_another_bucket_is_another(
+        self, wire: Wire, store: MemoryStore
+    ) -> None:
+        await wire.put("/data/k", body_of(SMALL))
+        await wire.get("/data")
+        store.buckets["other"].versions["k"] = [store.raw("data", "k")]
+        # A swapped object can't be opened there, and is listed as it is stored.
+        assert entries(await wire.get("/other"))["k"][0] == sealed_size(SMALL)
+
+    async def test_encoded_and_plain_keys_of_the_same_bytes(
+        self, wire: Wire, store: MemoryStore
+    ) -> None:
+        await wire.put("/data/a%20b", body_of(SMALL))
+        assert entries(await wire.get("/data")) == {"a%20b": (SMALL, md5(body_of(SMALL)))}
+        versions = store.buckets["data"].versions
+        versions["a b"] = versions.pop("a%20b")
+        encoded = {"list-type": "2", "encoding-type": "url"}
+        # The object of another key, which can't be opened here.
+        assert entries(await wire.get("/data", query=encoded))["a%20b"][0] == sealed_size(SMALL)
+
+    def test_no_more_than_its_limit(self) -> None:
+        listed = ListedEntries(Metrics(), entries=2)
+        for name in (b"a", b"b"):
+            listed.put("bucket", False, name, name.upper())
+        assert listed.find("bucket", False, [b"a"]) == [b"A"]
+        listed.put("bucket", False, b"c", b"C")
+        assert listed.find("bucket", False, [b"a", b"b", b"c"]) == [b"A", None, b"C"]
 
 
 class TestFresh:

@@ -14,7 +14,8 @@ PARALLEL := -n 2 --dist loadfile
 # The layers whose every branch must be tested.
 COVERED := format s3 keys
 
-.PHONY: help venv demo test test-slow test-all check lint format coverage tools clean
+.PHONY: help venv demo test test-slow test-all bench profile check lint format coverage tools \
+	bench-tools clean
 
 help:  ## Show the targets
 	@sed -n 's/^\([a-z-]*\):.*  ## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -31,6 +32,12 @@ test-slow: $(STAMP) tools  ## What `make test` leaves out: over MinIO, and 5 GB 
 	$(BIN)/python -m pytest $(PARALLEL) -m "minio or heavy"
 
 test-all: test test-slow  ## Every test
+
+bench: $(STAMP) bench-tools  ## Measure beside nginx, aiohttp, rclone and MinIO (ARGS=--quick: minutes)
+	$(BIN)/python -m benchmarks run --json build/bench.json $(ARGS)
+
+profile: $(STAMP) bench-tools  ## A flame graph of a worker (WORK=get-small, put-small, get-large, ...)
+	$(BIN)/python -m benchmarks profile $(or $(WORK),get-small) $(ARGS)
 
 check: lint coverage  ## Style, types, import directions, coverage
 
@@ -51,6 +58,9 @@ coverage: $(STAMP)  ## Fail unless the tests of format, s3 and keys take every b
 
 tools: $(STAMP)
 	@tests/setup/build-tools.sh
+
+bench-tools:
+	@benchmarks/setup.sh
 
 clean:  ## Remove what the targets made in this folder
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis \

@@ -18,14 +18,21 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 from minio import MinioAdmin
-from minio.credentials import StaticProvider
+from minio.credentials.providers import StaticProvider
 
 from benchmarks import peers
 from benchmarks.client import once
 from benchmarks.results import Line, Report, Table
 from benchmarks.signing import Endpoint, signed_head
-from sseproxy.demo_store import ALL_ACTIONS, Identity, SeaweedFS, ServerProcess, find_program
-from tests.servers import minio_program
+from sseproxy.demo_store import (
+    ALL_ACTIONS,
+    Identity,
+    SeaweedFS,
+    ServerProcess,
+    StartFailed,
+    find_program,
+)
+from tests.servers import MinIO, minio_program
 
 P = TypeVar("P", bound=ServerProcess)
 
@@ -64,7 +71,8 @@ class Bench:
         """A process in a folder of its own, until the end."""
         process = make(self.folder / str(next(self._numbers)))
         self.say(f"starting {process.name}")
-        return self._stack.enter_context(process)
+        self._stack.enter_context(process)
+        return process
 
     def buckets(self, endpoint: Endpoint, *names: str) -> None:
         """Create buckets."""
@@ -72,9 +80,9 @@ class Bench:
             once(endpoint.port, signed_head(endpoint, "PUT", f"/{name}", body=b""))
 
     @cached_property
-    def minio(self) -> peers.MinIO:
+    def minio(self) -> MinIO:
         """MinIO, plain: the store behind every relay."""
-        store = self.started(peers.MinIO)
+        store = self.started(MinIO)
         root = StaticProvider(store.access_key, store.secret_key)
         admin = MinioAdmin(
             endpoint=store.endpoint.removeprefix("http://"), credentials=root, secure=False
@@ -130,7 +138,7 @@ class Bench:
         """One worker of sseproxy over SeaweedFS."""
         return self.new_proxy(self.seaweedfs)
 
-    def new_proxy(self, store: peers.MinIO | SeaweedFS, *, through: str = "") -> peers.Proxy:
+    def new_proxy(self, store: MinIO | SeaweedFS, *, through: str = "") -> peers.Proxy:
         """Another worker, with empty caches. through: URL of a relay to the store."""
         state = self.folder / f"state-{store.name}"
         target = endpoint_of(store, port=int(through.rpartition(":")[2]) if through else 0)
@@ -174,7 +182,7 @@ def endpoint_of(
 def pid_of(process: ServerProcess) -> int:
     """The process id of a process that runs."""
     if process.pid is None:
-        raise peers.StartFailed(f"{process.name} has ended")
+        raise StartFailed(f"{process.name} has ended")
     return process.pid
 
 

@@ -46,7 +46,8 @@ def customer_key_headers(key: bytes) -> dict[str, str]:
     }
 
 
-class _UnsignedPayload(S3SigV4Auth):
+# botocore has no types.
+class _UnsignedPayload(S3SigV4Auth):  # type: ignore[misc]
     def payload(self, request: AWSRequest) -> str:
         return _UNSIGNED
 

@@ -73,26 +73,26 @@ def _slow_readers(bench: Bench, endpoint: Endpoint, body: bytes) -> int:
     clients = [Client(endpoint.port) for _ in range(_READERS)]
     for client in clients:
         client.send(get)
-    places = {}
+    places: dict[int, int] = {}
+    by_number = {client.fileno(): client for client in clients}
     with selectors.DefaultSelector() as waiting:
         for client in clients:
             _, first, length = client.head()
             if length != len(body) or not body.startswith(first):
                 raise RuntimeError("a slow reader got wrong bytes")
-            places[client] = len(first)
-            waiting.register(client, selectors.EVENT_READ)
+            places[client.fileno()] = len(first)
+            waiting.register(client.fileno(), selectors.EVENT_READ)
         slow_until = time.monotonic() + (5 if bench.quick else 20)
         while waiting.get_map():
             slow = time.monotonic() < slow_until
             for key, _ in waiting.select():
-                client = key.fileobj
-                data = client.read(_SLOW_BYTES if slow else MIB)
-                place = places[client]
+                data = by_number[key.fd].read(_SLOW_BYTES if slow else MIB)
+                place = places[key.fd]
                 if not data or data != body[place : place + len(data)]:
                     raise RuntimeError("a slow reader got wrong bytes")
-                places[client] = place + len(data)
-                if places[client] == len(body):
-                    waiting.unregister(client)
+                places[key.fd] = place + len(data)
+                if places[key.fd] == len(body):
+                    waiting.unregister(key.fd)
             if slow:
                 time.sleep(0.5)
     for client in clients:
@@ -125,6 +125,9 @@ def _growth(bench: Bench) -> None:
     seconds = 20 if bench.quick else 600
     sizes: list[tuple[float, int]] = []
     began = time.monotonic()
+    _fill_pool(
+        endpoint, signed_head(endpoint, "PUT", f"/{BUCKET}/slow", SSE_S3, length=_SIZE), large
+    )
     cycle = _mixed(proxy, endpoint, small, large)
     while time.monotonic() - began < seconds:
         bench.say(f"mixed load, {time.monotonic() - began:.0f} of {seconds} s")

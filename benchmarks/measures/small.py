@@ -66,7 +66,7 @@ def _report(
 
 
 def _ways(bench: Bench, method: str, body: bytes, connections: int) -> dict[str, Way]:
-    seconds = 1.0 if bench.quick else 3.0
+    seconds = 0.5 if bench.quick else 3.0
     store = bench.minio
     direct = endpoint_of(store)
     pid = pid_of(store)

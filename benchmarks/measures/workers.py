@@ -36,7 +36,7 @@ def _measure(bench: Bench, name: str, path: str, workers: list[Proxy], store: Ng
     requests = [[signed_head(endpoint_of(worker, bench.minio), "GET", path)] for worker in workers]
     ports = [worker.ports[0] for worker in workers]
     pids = {"front": pid_of(workers[0]), "second": pid_of(workers[1]), "store": pid_of(store)}
-    seconds = 2.0 if bench.quick else 5.0
+    seconds = 1.0 if bench.quick else 5.0
     ways = {
         "one worker": Way(lambda: loads(ports[:1], requests[:1], _CONNECTIONS, seconds), pids),
         "two workers": Way(lambda: loads(ports, requests, _CONNECTIONS, seconds), pids),
